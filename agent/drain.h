@@ -1,0 +1,46 @@
+// Forwards one signal's log to one exporter on a thread of its own: next → send → acknowledge, or
+// back off and send again.
+//
+// Nothing is ever discarded for time spent retrying. A rejected batch is bisected down to the
+// single bad request, which goes to quarantine; 413 splits; 401, 403 and 408 hold. A crash repeats
+// at most the batch in flight.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "agent/breaker.h"
+#include "agent/config.h"
+#include "agent/stats.h"
+#include "buffer/log.h"
+#include "exporters/exporter.h"
+
+namespace holdfast {
+
+struct DrainOptions {
+  Signal signal = Signal::traces;
+  std::string exporter;  // name, for the log
+  BatchConfig batch;
+  RetryConfig retry;
+};
+
+class Drain {
+ public:
+  /// `reader`, `breaker` and `stats` must outlive it. Starts its thread.
+  Drain(DrainOptions options, LogReader& reader, std::unique_ptr<Exporter> exporter,
+        Breaker& breaker, ExporterSignalStats& stats);
+  ~Drain();  // stops and joins
+
+  /// Asks the thread to stop: a request under way is cut off and counts as not delivered.
+  void request_stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  std::jthread thread_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,55 @@
+// The health port: `health_check` as the Collector has it, /status for people and programs,
+// /metrics for Prometheus.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/byte_budget.h"
+#include "agent/config.h"
+#include "agent/http_server.h"
+#include "agent/stats.h"
+#include "buffer/log.h"
+#include "buffer/result.h"
+
+namespace holdfast {
+
+/// All that is shown; owned by the agent, outlives the ports. The vectors do not change after
+/// start.
+struct Telemetry {
+  std::vector<std::unique_ptr<ReceiverStats>> receivers;
+  std::vector<std::unique_ptr<ExporterStats>> exporters;
+  std::array<Log*, kSignalCount> logs{};  // null: the signal has no pipeline
+  const ByteBudget* budget = nullptr;
+  std::string buffer_directory;
+  std::int64_t start_unix_ns = 0;
+  std::atomic<bool> ready{false};
+};
+
+/// Prometheus text format 0.0.4 of everything.
+std::string render_metrics(const Telemetry& telemetry);
+
+/// The JSON of /status.
+std::string render_status(const Telemetry& telemetry);
+
+class HealthPort {
+ public:
+  static Result<std::unique_ptr<HealthPort>> start(const HealthConfig& config,
+                                                   const Telemetry& telemetry);
+  ~HealthPort();
+  std::uint16_t port() const;
+  void stop();
+
+ private:
+  explicit HealthPort(std::unique_ptr<HttpServer> server);
+  std::unique_ptr<HttpServer> server_;
+};
+
+/// The Collector's own metrics listener (service.telemetry.metrics): /metrics alone.
+Result<std::unique_ptr<HttpServer>> start_metrics_port(const std::string& endpoint,
+                                                       const Telemetry& telemetry);
+
+}  // namespace holdfast

@@ -1,0 +1,28 @@
+// OTLP/HTTP in: protobuf and JSON, every content coding that the Collector takes, its statuses and
+// bodies.
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include "agent/byte_budget.h"
+#include "agent/config.h"
+#include "agent/ingest.h"
+#include "agent/stats.h"
+#include "buffer/result.h"
+
+namespace holdfast {
+
+class HttpReceiver {
+ public:
+  /// `stats` and `budget` must outlive it. Starts its thread.
+  static Result<std::unique_ptr<HttpReceiver>> start(const HttpReceiverConfig& config,
+                                                     SignalLogs logs, ReceiverStats& stats,
+                                                     ByteBudget& budget);
+  virtual ~HttpReceiver() = default;
+  virtual std::uint16_t port() const = 0;
+  /// Takes no more connections, answers what is under way, joins.
+  virtual void stop(std::chrono::milliseconds grace) = 0;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,68 @@
+// The one seam between receivers and the buffer: bytes in, "stored" out, never before they are as
+// durable as configured.
+//
+// A receiver's thread owns an IngestBatch: accept() checks and compresses at once, commit() writes
+// everything that was accepted since as one group per signal and then calls back. Small requests of
+// one commit share records.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "agent/stats.h"
+#include "agent/wire_walker.h"
+#include "buffer/log.h"
+#include "proto/signal.h"
+
+namespace holdfast {
+
+struct IngestResult {
+  enum class Outcome : std::uint8_t {
+    stored,
+    refused,  // bad bytes: INVALID_ARGUMENT / 400, `message` is the Collector's
+    full,     // no room or the disk failed: UNAVAILABLE / 503, with RetryInfo
+  };
+  Outcome outcome = Outcome::stored;
+  std::string message;
+};
+
+/// The logs by signal; null where no pipeline takes the signal.
+using SignalLogs = std::array<Log*, kSignalCount>;
+
+class IngestBatch {
+ public:
+  using Done = std::function<void(const IngestResult&)>;
+
+  explicit IngestBatch(SignalLogs logs);
+  ~IngestBatch();
+  IngestBatch(const IngestBatch&) = delete;
+  IngestBatch& operator=(const IngestBatch&) = delete;
+
+  /// Is there a pipeline for it?
+  bool takes(Signal signal) const { return logs_[index_of(signal)] != nullptr; }
+
+  /// `request` are the protobuf bytes of an Export*ServiceRequest; they are not needed after the
+  /// call. `done` is called here for bad bytes and for a request without items, else in commit(),
+  /// on the same thread.
+  void accept(Signal signal, std::string_view request, ReceiverSignalStats& stats, Done done);
+
+  /// Bytes that wait for commit(); a receiver commits when its burst ends or this passes about a
+  /// MiB.
+  std::size_t pending_bytes() const { return pending_bytes_; }
+  bool empty() const { return waiting_ == 0; }
+
+  void commit();
+
+ private:
+  struct SignalBatch;
+  SignalLogs logs_;
+  std::array<std::unique_ptr<SignalBatch>, kSignalCount> batches_;
+  std::size_t pending_bytes_ = 0;
+  std::size_t waiting_ = 0;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,68 @@
+// What passes through the agent, counted where it passes; read by /metrics and /status.
+//
+// Thread safety: relaxed atomics; made at start, then never resized.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+#include "proto/signal.h"
+
+namespace holdfast {
+
+using Counter = std::atomic<std::uint64_t>;
+
+/// One transport ("grpc", "http") of one receiver, one signal. Items unless said otherwise.
+struct ReceiverSignalStats {
+  Counter accepted{0};
+  Counter refused{0};  // not taken: over budget, disk full
+  Counter failed{0};   // not taken: bad bytes, counted as requests since their items are unknown
+  Counter requests{0};
+  Counter wire_bytes{0};    // as received
+  Counter raw_bytes{0};     // after inflation
+  Counter invalid_utf8{0};  // string fields
+};
+struct ReceiverStats {
+  std::string receiver;   // "otlp"
+  std::string transport;  // "grpc" or "http"
+  std::array<ReceiverSignalStats, kSignalCount> signals;
+};
+
+/// One exporter, one signal.
+struct ExporterSignalStats {
+  Counter sent{0};  // items in delivered batches, those of a partial success included
+  Counter send_failed{
+      0};  // items of attempts that were not delivered (they are kept and tried again)
+  Counter partial_rejected{0};  // items that a partial success named as rejected
+  Counter quarantined{0};       // items
+  Counter dropped{0};           // items that could be kept nowhere
+  Counter attempts{0};
+  Counter retries{0};
+  Counter body_bytes{0};               // sent, as coded
+  std::atomic<std::uint8_t> state{0};  // UpstreamState
+  std::atomic<std::int64_t> last_success_unix_ns{0};
+  std::atomic<std::int64_t> retry_at_unix_ns{0};  // 0: none is waiting
+
+  void set_error(std::string text) {
+    std::lock_guard lock(mutex);
+    last_error = std::move(text);
+  }
+  std::string error() const {
+    std::lock_guard lock(mutex);
+    return last_error;
+  }
+  mutable std::mutex mutex;
+  std::string last_error;  // "" while all is well
+};
+enum class UpstreamState : std::uint8_t { idle, ok, retrying, holding };
+std::string_view name_of(UpstreamState state);
+
+struct ExporterStats {
+  std::string exporter;  // "otlp_http/backup"
+  std::array<ExporterSignalStats, kSignalCount> signals;
+};
+
+}  // namespace holdfast

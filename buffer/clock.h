@@ -1,0 +1,23 @@
+// Time as the buffer and the drain see it; a test puts its own in place.
+#pragma once
+
+#include <cstdint>
+
+namespace holdfast {
+
+/// Thread-safe. Wall time dates records and files; ages and timers use the steady clock, which no
+/// NTP step moves.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual std::int64_t unix_ns() const = 0;
+  virtual std::int64_t steady_ns() const = 0;
+};
+
+/// The machine's clocks. Lives as long as the process.
+const Clock& system_clock();
+
+inline constexpr std::int64_t kNsPerMs = 1'000'000;
+inline constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+
+}  // namespace holdfast

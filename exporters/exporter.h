@@ -1,0 +1,62 @@
+// What the drain asks of an upstream: take one batch and say what became of it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "proto/signal.h"
+
+namespace holdfast {
+
+/// Content codings of OTLP/HTTP bodies (RFC 9110 section 8.4). `zlib` goes by the name "deflate"
+/// too.
+enum class ContentCoding : std::uint8_t { identity, gzip, zlib, zstd, snappy, lz4 };
+
+/// The name in a Content-Encoding header; "" for identity.
+std::string_view coding_name(ContentCoding coding);
+
+/// One export request on its way out: the bytes of an Export*ServiceRequest in `coding`.
+struct ExportBatch {
+  Signal signal = Signal::traces;
+  ContentCoding coding = ContentCoding::identity;
+  std::string_view body;
+  std::uint64_t items = 0;
+  std::uint64_t raw_bytes = 0;  // length of the body without its coding
+};
+
+/// What became of a batch. The drain acts on it; see response_policy.h for the one table behind it.
+struct SendResult {
+  enum class Outcome : std::uint8_t {
+    delivered,  // upstream has it; `rejected_items` of a partial success are not sent again
+    retry,      // send the same again after max(backoff, retry_after)
+    rejected,  // upstream will never take this body: bisect, the one bad request goes to quarantine
+    too_large,  // 413: split
+    hold,       // 401, 403, 408: keep and try again with the longest interval
+  };
+  Outcome outcome = Outcome::retry;
+  std::optional<std::chrono::milliseconds> retry_after;  // as the upstream asked
+  int status = 0;                                        // HTTP status, 0 when there was no answer
+  std::string message;  // for log and quarantine: transport error or body, cut to 1 KiB
+  std::uint64_t rejected_items = 0;  // from partial_success
+};
+
+/// The connection of one pipeline to one upstream, for one signal. Not thread-safe: its drain
+/// thread owns it.
+class Exporter {
+ public:
+  virtual ~Exporter() = default;
+
+  /// The coding in which send() wants its bodies.
+  virtual ContentCoding coding() const = 0;
+
+  /// Blocks until the upstream has answered, the timeout is over or `stop` is requested (then:
+  /// retry).
+  virtual SendResult send(const ExportBatch& batch, std::stop_token stop) = 0;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,48 @@
+// The OTLP signals with the names that the protocol, the Collector's metrics and the file system
+// use.
+//
+// Source: OTLP specification 1.x, "OTLP/gRPC" and "OTLP/HTTP"; metric nouns as in the Collector's
+// own telemetry. Thread safety: constants and pure functions only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace holdfast {
+
+enum class Signal : std::uint8_t { traces = 0, metrics = 1, logs = 2 };
+
+inline constexpr std::size_t kSignalCount = 3;
+inline constexpr std::array<Signal, kSignalCount> kSignals{Signal::traces, Signal::metrics,
+                                                           Signal::logs};
+
+struct SignalTraits {
+  std::string_view name;         // pipeline type, directory and label: "traces"
+  std::string_view item_noun;    // suffix of otelcol_* metrics: "spans"
+  std::string_view http_path;    // default path of OTLP/HTTP: "/v1/traces"
+  std::string_view grpc_method;  // full gRPC path of Export
+};
+
+inline constexpr std::array<SignalTraits, kSignalCount> kSignalTraits{{
+    {"traces", "spans", "/v1/traces",
+     "/opentelemetry.proto.collector.trace.v1.TraceService/Export"},
+    {"metrics", "metric_points", "/v1/metrics",
+     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"},
+    {"logs", "log_records", "/v1/logs",
+     "/opentelemetry.proto.collector.logs.v1.LogsService/Export"},
+}};
+
+constexpr std::size_t index_of(Signal signal) { return static_cast<std::size_t>(signal); }
+constexpr const SignalTraits& traits(Signal signal) { return kSignalTraits[index_of(signal)]; }
+constexpr std::string_view name_of(Signal signal) { return traits(signal).name; }
+
+constexpr std::optional<Signal> signal_from_name(std::string_view name) {
+  for (Signal signal : kSignals) {
+    if (name_of(signal) == name) return signal;
+  }
+  return std::nullopt;
+}
+
+}  // namespace holdfast

@@ -66,18 +66,23 @@ Status Deflater::fragment(std::string_view raw, std::string& out) {
 
 Status inflate_fragment(std::string_view fragment, std::uint32_t raw_length, std::string& out) {
   const std::size_t before = out.size();
-  out.resize(before + raw_length);
+  // Room to spare, so that one byte too many shows, and the library has no need of a window of its own.
+  constexpr std::size_t kSlack = 512;
+  out.resize(before + raw_length + kSlack);
   auto state = std::make_unique<inflate_state>();  // 80 kB: too much for a small stack
   isal_inflate_init(state.get());
   state->next_in = bytes_of(fragment);
   state->avail_in = static_cast<std::uint32_t>(fragment.size());
   state->next_out = reinterpret_cast<std::uint8_t*>(out.data() + before);
-  state->avail_out = raw_length;
+  state->avail_out = static_cast<std::uint32_t>(raw_length + kSlack);
   const int outcome = isal_inflate(state.get());
-  const bool whole = outcome == ISAL_DECOMP_OK && state->avail_out == 0 && state->avail_in == 0 &&
-                     (state->block_state == ISAL_BLOCK_NEW_HDR || raw_length == 0);
+  // Between two blocks: before a header, or in one of which not a bit has come.
+  const bool between_blocks =
+      state->block_state == ISAL_BLOCK_NEW_HDR || state->block_state == ISAL_BLOCK_HDR;
+  const bool whole = outcome == ISAL_DECOMP_OK && state->total_out == raw_length &&
+                     state->avail_in == 0 && between_blocks && state->read_in_length == 0;
+  out.resize(whole ? before + raw_length : before);
   if (whole) return {};
-  out.resize(before);
   return Error{0, "the fragment does not inflate to its length"};
 }
 

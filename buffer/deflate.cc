@@ -66,7 +66,8 @@ Status Deflater::fragment(std::string_view raw, std::string& out) {
 
 Status inflate_fragment(std::string_view fragment, std::uint32_t raw_length, std::string& out) {
   const std::size_t before = out.size();
-  // Room to spare, so that one byte too many shows, and the library has no need of a window of its own.
+  // Room to spare, so that one byte too many shows, and the library has no need of a window of its
+  // own.
   constexpr std::size_t kSlack = 512;
   out.resize(before + raw_length + kSlack);
   auto state = std::make_unique<inflate_state>();  // 80 kB: too much for a small stack

@@ -42,12 +42,16 @@ struct LogOptions {
   std::chrono::milliseconds read_age_min{33'000};    // windowed: younger files are not read
   std::chrono::milliseconds read_age_max{18LL * 3600 *
                                          1000};  // older files are dropped and counted
+
+  /// Told of what an operator should know (damage, drops, errors): a constant sentence and its
+  /// detail. Any thread.
+  std::function<void(std::string_view message, std::string_view detail)> report;
 };
 
 enum class AppendOutcome : std::uint8_t { stored, full, failed };
 
-enum class DropReason : std::uint8_t { folder_full, expired, corrupt, quarantine_full };
-inline constexpr std::size_t kDropReasonCount = 4;
+enum class DropReason : std::uint8_t { folder_full, expired, corrupt };
+inline constexpr std::size_t kDropReasonCount = 3;
 std::string_view name_of(DropReason reason);
 
 struct DropCounts {
@@ -72,6 +76,7 @@ struct LogStats {
   std::uint64_t segments = 0;
   std::uint64_t quarantine_bytes = 0;
   std::uint64_t quarantine_entries = 0;
+  std::uint64_t quarantine_evicted_entries = 0;  // pushed out by newer ones
   std::uint64_t next_seq = 0;
   std::uint64_t appended_items = 0;
   std::uint64_t appended_records = 0;

@@ -1,0 +1,113 @@
+#include "buffer/cursor.h"
+
+#include <array>
+#include <cerrno>
+
+#include "buffer/deflate.h"
+#include "buffer/little_endian.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x55434648;  // "HFCU"
+constexpr std::uint16_t kVersion = 1;
+// A slot has a sector of its own: a torn write cannot touch the other one.
+constexpr std::size_t kSlotBytes = 512;
+constexpr std::size_t kUsedBytes = 40;
+constexpr std::size_t kCrcAt = 36;
+
+using Slot = std::array<char, kSlotBytes>;
+
+bool is_whole(const char* slot) {
+  return load_le<std::uint32_t>(slot) == kMagic && load_le<std::uint16_t>(slot + 4) == kVersion &&
+         load_le<std::uint32_t>(slot + kCrcAt) == crc32c(0, std::string_view(slot, kCrcAt));
+}
+
+}  // namespace
+
+std::string cursor_file_name(std::string_view reader) {
+  static constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string name = "cursor-";
+  for (const char c : reader) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '.' || c == '_' || c == '-';
+    if (plain) {
+      name += c;
+    } else {
+      name += '%';
+      name += kHex[byte >> 4];
+      name += kHex[byte & 15];
+    }
+  }
+  return name;
+}
+
+Result<Cursor> Cursor::open(FileSystem& fs, const std::string& directory, std::string_view reader) {
+  Cursor cursor(fs, directory, directory + "/" + cursor_file_name(reader));
+  auto file = fs.open(cursor.path_, FileSystem::Mode::read_write);
+  if (!file) {
+    if (file.error().code == ENOENT) return cursor;
+    return file.error();
+  }
+  cursor.file_ = std::move(*file);
+  cursor.read_slots();
+  return cursor;
+}
+
+void Cursor::read_slots() {
+  std::array<char, 2 * kSlotBytes> bytes{};
+  const auto got = file_->pread(bytes.data(), bytes.size(), 0);
+  was_damaged_ = true;
+  if (!got) return;
+  for (std::size_t at = 0; at + kUsedBytes <= *got; at += kSlotBytes) {
+    const char* slot = bytes.data() + at;
+    if (!is_whole(slot)) continue;
+    was_damaged_ = false;
+    const auto generation = load_le<std::uint64_t>(slot + 8);
+    if (generation > generation_) {
+      generation_ = generation;
+      next_seq_ = load_le<std::uint64_t>(slot + 16);
+    }
+  }
+}
+
+Status Cursor::make_file() {
+  auto file = fs_->open(path_, FileSystem::Mode::create_new);
+  if (!file) return file.error();
+  // Both slots get their blocks now, so that later writes need none.
+  std::array<char, 2 * kSlotBytes> zeros{};
+  const iovec part{zeros.data(), zeros.size()};
+  Status status = (*file)->pwritev({&part, 1}, 0);
+  if (status.ok()) status = (*file)->fdatasync();
+  if (status.ok()) status = fs_->sync_directory(directory_);
+  if (!status) {
+    static_cast<void>(fs_->unlink(path_));
+    return status;
+  }
+  file_ = std::move(*file);
+  return {};
+}
+
+Status Cursor::save(std::uint64_t next_seq, std::int64_t now_unix_ns) {
+  if (file_ == nullptr) {
+    if (Status made = make_file(); !made) return made;
+  }
+  Slot slot{};
+  const std::uint64_t generation = generation_ + 1;
+  store_le<std::uint32_t>(slot.data(), kMagic);
+  store_le<std::uint16_t>(slot.data() + 4, kVersion);
+  store_le<std::uint64_t>(slot.data() + 8, generation);
+  store_le<std::uint64_t>(slot.data() + 16, next_seq);
+  store_le<std::uint64_t>(slot.data() + 24, static_cast<std::uint64_t>(now_unix_ns));
+  store_le<std::uint32_t>(slot.data() + kCrcAt, crc32c(0, std::string_view(slot.data(), kCrcAt)));
+  const iovec part{slot.data(), slot.size()};
+  if (Status wrote = file_->pwritev({&part, 1}, (generation % 2) * kSlotBytes); !wrote)
+    return wrote;
+  if (Status synced = file_->fdatasync(); !synced) return synced;
+  generation_ = generation;
+  next_seq_ = next_seq;
+  return {};
+}
+
+}  // namespace holdfast

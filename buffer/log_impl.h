@@ -1,0 +1,184 @@
+// The log's insides: opening (log_open.cc), group commit (log_append.cc), readers (log_reader.cc),
+// upkeep (log_maintain.cc).
+//
+// Locks, in this order: writer_mutex_ (whoever writes segment files: the leader of a commit or
+// maintain()), then mutex_ (what is known of segments and readers; never held during input or
+// output). queue_mutex_ stands alone.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "buffer/log.h"
+#include "buffer/log_state.h"
+#include "buffer/quarantine.h"
+#include "buffer/segment_format.h"
+#include "buffer/segment_reader.h"
+
+namespace holdfast {
+
+class LogImpl;
+
+class LogReaderImpl final : public LogReader {
+ public:
+  LogReaderImpl(LogImpl& log, std::string name) : log_(log) { state_.name = std::move(name); }
+
+  const std::string& name() const override { return state_.name; }
+  Claim claim(const ClaimLimits& limits) override;
+  void acknowledge() override;
+  void rewind() override;
+  bool wait_readable(std::stop_token stop, std::chrono::steady_clock::time_point deadline) override;
+  Status quarantine(const QuarantineEntry& entry) override;
+
+ private:
+  friend class LogImpl;
+  struct Target {
+    std::uint64_t first_seq = 0;
+    std::string path;
+    std::uint64_t data_end = 0;
+    std::uint64_t next_seq = 0;
+    bool sealed = false;
+  };
+  struct Piece {  // a record whose views cannot be made before the arena has stopped growing
+    RecordHeader header;
+    std::size_t payload_at = 0;
+    std::size_t payload_length = 0;
+    std::uint64_t segment = 0;
+  };
+  enum class Read : std::uint8_t { limited, end_of_data, finished, failed };
+
+  std::optional<Target> next_target();
+  bool open_target(const Target& target);
+  Read read_target(const Target& target, const ClaimLimits& limits, Claim& claim, ClaimPart& part);
+  void step_over(const Target& target, const SegmentReader::Step& step, ClaimPart& part);
+  void skip_unreadable(const Target& target, std::string_view why, ClaimPart& part);
+  void keep_parts(std::vector<ClaimPart>& parts, Claim& claim);
+  void readable_wait(std::unique_lock<std::mutex>& lock, const std::stop_token& stop,
+                     std::chrono::steady_clock::time_point until);
+
+  LogImpl& log_;
+  ReaderState state_;                    // guarded by the log's mutex
+  std::unique_ptr<SegmentReader> open_;  // this thread's from here on
+  std::uint64_t open_segment_ = 0;
+  std::uint64_t skip_below_ = 0;  // records before it were delivered in an earlier life
+  ReadPosition place_;            // where the claim under way has come to
+  std::string arena_;
+  std::vector<Piece> pieces_;
+  int failures_ = 0;
+  std::chrono::steady_clock::time_point not_before_{};  // after a failed read
+};
+
+class LogImpl final : public Log {
+ public:
+  LogImpl(FileSystem& fs, const Clock& clock, LogOptions options);
+
+  Status recover(std::vector<std::string> readers);
+
+  AppendOutcome append(std::span<const NewRecord> records) override;
+  LogReader& reader(std::string_view name) override;
+  std::int64_t maintain() override;
+  void on_dirty(std::function<void()> wake) override { wake_ = std::move(wake); }
+  void close() override;
+  LogStats stats() const override;
+
+ private:
+  friend class LogReaderImpl;
+  struct Waiter {
+    std::span<const NewRecord> records;
+    AppendOutcome outcome = AppendOutcome::failed;
+    bool done = false;
+    bool leads = false;
+    std::condition_variable changed;
+  };
+  /// The segment that takes records. Guarded by writer_mutex_.
+  struct Active {
+    std::unique_ptr<File> file;
+    SegmentHeader header;
+    std::string stem;
+    std::uint64_t end = 0;  // durable end, where the next group goes
+    std::uint64_t items = 0;
+    std::uint64_t records = 0;
+    std::int64_t created_steady_ns = 0;
+    bool dirty = false;  // written, not synced (interval)
+  };
+
+  // log_open.cc
+  Status scan_directory();
+  void adopt(const SegmentName& name, std::string_view file_name);
+  std::optional<Segment> examine(const SegmentName& name, const std::string& path);
+  bool read_seal(SegmentReader& reader, std::uint64_t size, Segment& segment);
+  void scan_whole(SegmentReader& reader, std::uint64_t size, Segment& segment);
+  void set_aside(const std::string& path, std::string_view file_name, std::string_view why);
+  Status take_up_reader(const std::string& name);
+  void place_reader(LogReaderImpl& reader, std::uint64_t cursor_seq);
+
+  // log_append.cc; all under writer_mutex_
+  void commit(const std::vector<Waiter*>& group);
+  AppendOutcome write_records(std::span<const NewRecord* const> records);
+  AppendOutcome make_room(std::uint64_t bytes);
+  bool disk_has_room(std::uint64_t bytes);
+  Status write_once(std::span<const NewRecord* const> records);
+  Status start_segment();
+  void publish(std::span<const NewRecord* const> records, std::uint64_t end);
+  void abandon_active();
+
+  // log_maintain.cc
+  void seal_active(bool sync);  // under writer_mutex_
+  bool purge_oldest(DropReason reason);
+  void drop_segment_locked(const Segment& segment, DropReason reason);
+  void expire(std::int64_t now);
+  void sync_interval(std::int64_t now);
+  void retire_or_seal(std::int64_t now);
+  void save_cursors();
+  void delete_consumed();
+  bool all_past_locked(std::uint64_t seq) const;
+  std::int64_t next_due();
+  void want_maintenance_at(std::int64_t steady_ns);
+
+  std::uint64_t folder_bytes_locked() const;
+  void set_allocated_locked(Segment& segment, std::uint64_t bytes);
+  /// The first segment at or after `first_seq`.
+  std::deque<Segment>::iterator from_locked(std::uint64_t first_seq);
+  Segment* find_locked(std::uint64_t first_seq);
+  std::string path_of(std::string_view file_name) const;
+  void report(std::string_view message, std::string_view detail);
+  void note_error(std::string_view message, const Error& error);
+
+  FileSystem& fs_;
+  const Clock& clock_;
+  const LogOptions options_;
+  Quarantine quarantine_;
+  std::function<void()> wake_;
+  std::atomic<std::int64_t> next_due_ns_{INT64_MAX};
+
+  std::mutex queue_mutex_;
+  std::vector<Waiter*> queue_;
+  bool leading_ = false;
+
+  std::mutex writer_mutex_;
+  std::optional<Active> active_;
+  std::int64_t last_append_ns_ = 0;
+  std::int64_t last_sync_ns_ = 0;
+  std::int64_t last_cursor_save_ns_ = 0;  // maintain() and close() only
+  std::int64_t free_checked_ns_ = INT64_MIN;
+  std::uint64_t free_left_ =
+      0;  // free bytes above the floor when last looked, less what was written since
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any readable_;
+  std::uint64_t publications_ = 0;  // groups and seals: what waiting readers watch
+  std::deque<Segment> segments_;
+  std::uint64_t segments_bytes_ = 0;  // allocated by them
+  std::vector<std::unique_ptr<LogReaderImpl>> readers_;
+  std::vector<Cursor> cursors_;  // of readers_, by index; maintain() and close() only
+  std::uint64_t next_seq_ = 1;
+  LogStats counters_;  // the counting fields only
+};
+
+}  // namespace holdfast

@@ -1,0 +1,260 @@
+// Upkeep: sealing, expiry, purging, cursors, and deleting what all readers are past.
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "buffer/log_impl.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::int64_t kIdleBeforeRetireNs = kNsPerSecond;
+constexpr std::int64_t kCursorIntervalNs = kNsPerSecond;
+
+}  // namespace
+
+void LogImpl::want_maintenance_at(std::int64_t steady_ns) {
+  std::int64_t due = next_due_ns_.load(std::memory_order_relaxed);
+  while (steady_ns < due) {
+    if (next_due_ns_.compare_exchange_weak(due, steady_ns, std::memory_order_relaxed)) {
+      if (wake_) wake_();
+      return;
+    }
+  }
+}
+
+std::int64_t LogImpl::maintain() {
+  const std::int64_t now = clock_.steady_ns();
+  next_due_ns_.store(INT64_MAX, std::memory_order_relaxed);
+  {
+    std::lock_guard writer(writer_mutex_);
+    sync_interval(now);
+    retire_or_seal(now);
+    expire(now);
+  }
+  if (now - last_cursor_save_ns_ >= kCursorIntervalNs) {
+    save_cursors();
+    delete_consumed();
+  }
+  // What was asked for meanwhile woke the caller already; here it is only remembered.
+  const std::int64_t mine = std::max(next_due(), now + kNsPerMs);
+  std::int64_t due = next_due_ns_.load(std::memory_order_relaxed);
+  while (mine < due && !next_due_ns_.compare_exchange_weak(due, mine, std::memory_order_relaxed)) {
+  }
+  return std::min(mine, due);
+}
+
+std::int64_t LogImpl::next_due() {
+  std::int64_t due = INT64_MAX;
+  std::lock_guard writer(writer_mutex_);
+  std::lock_guard lock(mutex_);
+  if (active_ && active_->records > 0) {
+    due = std::min(due, active_->created_steady_ns + options_.write_age_max.count() * kNsPerMs);
+    if (all_past_locked(segments_.back().next_seq))
+      due = std::min(due, last_append_ns_ + kIdleBeforeRetireNs);
+    if (active_->dirty && options_.durability == Durability::interval) {
+      due = std::min(due, last_sync_ns_ + options_.sync_interval.count() * kNsPerMs);
+    }
+  }
+  if (!segments_.empty()) {
+    const Segment& oldest = segments_.front();
+    due = std::min(due, oldest.created_steady_ns + options_.read_age_max.count() * kNsPerMs);
+    if (oldest.sealed && all_past_locked(oldest.next_seq))
+      due = std::min(due, last_cursor_save_ns_ + kCursorIntervalNs);
+  }
+  for (const auto& reader : readers_) {
+    if (reader->state_.acknowledged.next_seq != reader->state_.saved_seq) {
+      due = std::min(due, last_cursor_save_ns_ + kCursorIntervalNs);
+    }
+  }
+  return due;
+}
+
+bool LogImpl::all_past_locked(std::uint64_t seq) const {
+  return !readers_.empty() &&
+         std::all_of(readers_.begin(), readers_.end(), [&](const auto& reader) {
+           return reader->state_.acknowledged.next_seq >= seq;
+         });
+}
+
+void LogImpl::sync_interval(std::int64_t now) {
+  if (!active_ || !active_->dirty || options_.durability != Durability::interval) return;
+  if (now - last_sync_ns_ < options_.sync_interval.count() * kNsPerMs) return;
+  last_sync_ns_ = now;
+  if (Status synced = active_->file->fdatasync(); !synced) {
+    note_error("a segment cannot be synced", synced.error());
+    abandon_active();
+    return;
+  }
+  active_->dirty = false;
+  std::lock_guard lock(mutex_);
+  ++counters_.syncs;
+}
+
+void LogImpl::retire_or_seal(std::int64_t now) {
+  if (!active_ || active_->records == 0) return;
+  bool delivered = false;
+  {
+    std::lock_guard lock(mutex_);
+    delivered = all_past_locked(segments_.back().next_seq);
+  }
+  const bool idle = now - last_append_ns_ >= kIdleBeforeRetireNs;
+  const bool old = now - active_->created_steady_ns >= options_.write_age_max.count() * kNsPerMs;
+  // Delivered and idle: sealed so that it can go, and a buffer that has caught up holds next to
+  // nothing.
+  if (delivered && (idle || old)) {
+    seal_active(false);
+  } else if (old) {
+    seal_active(options_.durability != Durability::none);
+  }
+}
+
+void LogImpl::seal_active(bool sync) {
+  RecordHeader seal;
+  seal.type = RecordType::seal;
+  {
+    std::lock_guard lock(mutex_);
+    seal.seq = segments_.back().next_seq;
+  }
+  seal.item_total = active_->items;
+  seal.request_count = static_cast<std::uint32_t>(active_->records);
+  RecordHeaderBytes bytes = encode_record_header(seal, active_->header.nonce);
+  const iovec part{bytes.data(), bytes.size()};
+  // The seal only saves a scan at the next start: without it nothing is lost.
+  Status status = active_->file->pwritev({&part, 1}, active_->end);
+  if (status.ok() && sync) status = active_->file->fdatasync();
+  if (!status) note_error("a segment cannot be sealed", status.error());
+  const std::string sealed_name = active_->stem + ".seg";
+  const Status renamed = fs_.rename(path_of(active_->stem + ".wip"), path_of(sealed_name));
+  if (!renamed) note_error("a segment cannot be renamed", renamed.error());
+  if (renamed.ok() && sync) {
+    if (Status synced = fs_.sync_directory(options_.directory); !synced) {
+      note_error("the directory cannot be synced", synced.error());
+    }
+  }
+  const auto allocated = active_->file->allocated();
+  {
+    std::lock_guard lock(mutex_);
+    Segment& segment = segments_.back();
+    segment.sealed = true;
+    if (renamed.ok()) segment.file = sealed_name;
+    if (allocated) set_allocated_locked(segment, *allocated);
+    ++publications_;
+  }
+  active_.reset();
+  readable_.notify_all();  // windowed readers wait for sealed files
+}
+
+bool LogImpl::purge_oldest(DropReason reason) {
+  bool only_active = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (segments_.empty()) return false;
+    only_active = !segments_.front().sealed;
+  }
+  if (only_active) seal_active(false);
+  Segment oldest;
+  {
+    std::lock_guard lock(mutex_);
+    oldest = segments_.front();
+    drop_segment_locked(oldest, reason);
+    segments_bytes_ -= oldest.allocated;
+    segments_.pop_front();
+  }
+  if (Status gone = fs_.unlink(path_of(oldest.file)); !gone) {
+    note_error("a segment cannot be deleted", gone.error());
+  }
+  report(reason == DropReason::expired ? "a segment was dropped: older than max_file_age_for_read"
+                                       : "a segment was dropped: the folder is full",
+         oldest.file);
+  return true;
+}
+
+void LogImpl::drop_segment_locked(const Segment& segment, DropReason reason) {
+  for (const auto& reader : readers_) {
+    ReaderState& state = reader->state_;
+    if (state.acknowledged.next_seq >= segment.next_seq) continue;
+    DropCounts left{segment.items, segment.records, segment.data_end};
+    const auto take_off = [&left](std::uint64_t items, std::uint64_t records) {
+      left.items -= std::min(left.items, items);
+      left.records -= std::min(left.records, records);
+    };
+    if (state.acknowledged.segment == segment.first_seq) {
+      take_off(state.acknowledged.items, state.acknowledged.records);
+      left.bytes -= std::min(left.bytes, state.acknowledged.offset);
+    }
+    for (ClaimPart& part : state.parts) {  // on their way upstream: theirs is decided later
+      if (part.end.segment != segment.first_seq) continue;
+      take_off(part.items + part.corrupt.items, part.records + part.corrupt.records);
+      part.gone = true;
+      part.gone_reason = reason;
+    }
+    state.pending_items -= std::min(state.pending_items, left.items);
+    state.pending_records -= std::min(state.pending_records, left.records);
+    add_drop(state, reason, left);
+  }
+}
+
+void LogImpl::expire(std::int64_t now) {
+  for (;;) {
+    {
+      std::lock_guard lock(mutex_);
+      if (segments_.empty()) return;
+      const Segment& oldest = segments_.front();
+      if (now - oldest.created_steady_ns < options_.read_age_max.count() * kNsPerMs) return;
+    }
+    purge_oldest(DropReason::expired);
+  }
+}
+
+void LogImpl::save_cursors() {
+  last_cursor_save_ns_ = clock_.steady_ns();
+  for (std::size_t i = 0; i < readers_.size(); ++i) {
+    std::uint64_t seq = 0;
+    {
+      std::lock_guard lock(mutex_);
+      seq = readers_[i]->state_.acknowledged.next_seq;
+      if (seq == readers_[i]->state_.saved_seq) continue;
+    }
+    const Status saved = cursors_[i].save(seq, clock_.unix_ns());
+    if (!saved) {
+      note_error("a cursor cannot be written", saved.error());
+      if (saved.error().code != ENOSPC && saved.error().code != EDQUOT) continue;
+      // On a full disk the segments go all the same: they were delivered, and their room is needed.
+    }
+    std::lock_guard lock(mutex_);
+    readers_[i]->state_.saved_seq = seq;
+  }
+}
+
+void LogImpl::delete_consumed() {
+  for (;;) {
+    std::string file;
+    {
+      std::lock_guard lock(mutex_);
+      if (segments_.empty() || readers_.empty()) return;
+      const Segment& oldest = segments_.front();
+      const bool done = std::all_of(readers_.begin(), readers_.end(), [&](const auto& reader) {
+        return reader->state_.saved_seq >= oldest.next_seq;
+      });
+      if (!oldest.sealed || !done) return;
+      file = oldest.file;
+      segments_bytes_ -= oldest.allocated;
+      segments_.pop_front();
+    }
+    if (Status gone = fs_.unlink(path_of(file)); !gone && gone.error().code != ENOENT) {
+      note_error("a segment cannot be deleted", gone.error());
+    }
+  }
+}
+
+void LogImpl::close() {
+  {
+    std::lock_guard writer(writer_mutex_);
+    if (active_ && active_->records > 0) seal_active(true);
+  }
+  save_cursors();
+  delete_consumed();
+}
+
+}  // namespace holdfast

@@ -1,0 +1,66 @@
+// The requests that an upstream refused for good and the bytes that went bad on disk, each in a
+// file of its own with the reason.
+//
+// A file's first line is JSON (seq, request, items, reader, reason, status, message, bytes,
+// unix_ms); the bytes follow after the line's end. Bounded: the oldest go when new ones need the
+// room. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <string>
+
+#include "buffer/clock.h"
+#include "buffer/filesystem.h"
+#include "buffer/log.h"
+#include "buffer/result.h"
+
+namespace holdfast {
+
+class Quarantine {
+ public:
+  Quarantine(FileSystem& fs, const Clock& clock, std::string directory, std::uint64_t bytes_max)
+      : fs_(fs), clock_(clock), directory_(std::move(directory)), bytes_max_(bytes_max) {}
+
+  /// Takes up what is there. A missing directory is empty; it is made with the first entry.
+  Status open();
+
+  /// Writes the entry and syncs it. An entry larger than the whole quarantine keeps its first
+  /// bytes.
+  Status add(const QuarantineEntry& entry);
+
+  struct Stats {
+    std::uint64_t bytes = 0;  // allocated
+    std::uint64_t entries = 0;
+    std::uint64_t evicted = 0;
+    std::uint64_t next_seq = 0;  // after the highest in it
+  };
+  Stats stats() const;
+
+ private:
+  struct Entry {
+    std::string name;
+    std::uint64_t allocated = 0;
+  };
+  Status write(const std::string& name, const QuarantineEntry& entry, std::string_view bytes);
+  void make_room(std::uint64_t bytes);
+
+  FileSystem& fs_;
+  const Clock& clock_;
+  const std::string directory_;
+  const std::uint64_t bytes_max_;
+  mutable std::mutex
+      mutex_;  // entries_ and the totals; files are written by whoever holds it: this is rare
+  std::deque<Entry> entries_;  // oldest first
+  std::uint64_t bytes_ = 0;
+  std::uint64_t evicted_ = 0;
+  std::uint64_t next_seq_ = 0;
+  bool made_ = false;
+};
+
+/// `text` as a JSON string with its quotes; control characters escaped, bytes that are not ASCII as
+/// \u00XX.
+std::string json_quoted(std::string_view text);
+
+}  // namespace holdfast

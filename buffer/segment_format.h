@@ -1,0 +1,89 @@
+// The bytes of a segment, version 1: one header, then records, each on an 8-byte boundary.
+// docs/format.md is the reference.
+//
+// Nothing read is trusted before its checksum has been verified. Thread safety: pure functions.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "buffer/record.h"
+
+namespace holdfast {
+
+inline constexpr std::size_t kSegmentHeaderBytes = 64;
+inline constexpr std::size_t kRecordHeaderBytes = 64;
+inline constexpr std::uint16_t kFormatMajor = 1;
+inline constexpr std::uint16_t kFormatMinor = 0;
+inline constexpr std::uint32_t kStoredBytesMax = 256U
+                                                 << 20;  // of one record; longer lengths are damage
+
+struct SegmentHeader {
+  std::uint64_t segment_id = 0;
+  std::uint64_t first_seq = 0;
+  std::int64_t created_unix_ns = 0;
+  std::uint32_t nonce = 0;  // seeds the records' header checksums: no payload can pose as a record
+  std::uint8_t stream_tag = 0;
+};
+
+enum class RecordType : std::uint8_t { data = 1, seal = 2 };
+
+struct RecordHeader {
+  RecordType type = RecordType::data;
+  Codec codec = Codec::identity;
+  std::uint32_t stored_length = 0;
+  std::uint32_t extension_length = 0;
+  std::uint32_t payload_crc32c = 0;  // of extension and stored bytes
+  std::uint64_t seq = 0;             // seal: the segment's next seq
+  std::int64_t received_unix_ns = 0;
+  std::uint32_t item_count = 0;
+  std::uint32_t raw_length = 0;
+  std::uint32_t raw_crc32 = 0;
+  std::uint32_t request_count = 0;  // seal: number of records
+  std::uint64_t item_total = 0;     // seal: items of the segment; else 0
+
+  /// From the first byte of the header to the first of the next record.
+  std::uint64_t padded_length() const {
+    const std::uint64_t length =
+        kRecordHeaderBytes + std::uint64_t{extension_length} + stored_length;
+    return (length + 7) & ~std::uint64_t{7};
+  }
+};
+
+using SegmentHeaderBytes = std::array<char, kSegmentHeaderBytes>;
+using RecordHeaderBytes = std::array<char, kRecordHeaderBytes>;
+
+SegmentHeaderBytes encode_segment_header(const SegmentHeader& header);
+RecordHeaderBytes encode_record_header(const RecordHeader& header, std::uint32_t nonce);
+
+enum class SegmentHeaderError : std::uint8_t { none, damaged, unknown_version };
+struct ParsedSegmentHeader {
+  SegmentHeaderError error = SegmentHeaderError::none;
+  SegmentHeader header;
+};
+ParsedSegmentHeader parse_segment_header(std::string_view bytes);
+
+/// The record header at the start of `bytes` (64 or more), or nothing when its checksum does not
+/// hold.
+std::optional<RecordHeader> parse_record_header(std::string_view bytes, std::uint32_t nonce);
+
+/// Does the checksum over extension and stored bytes hold? `payload` follows the header.
+bool payload_is_whole(const RecordHeader& header, std::string_view payload);
+
+Record make_record(const RecordHeader& header, std::string_view payload);
+
+/// "00000000000000000042-1795248604496" (without its ending).
+std::string segment_stem(std::uint64_t first_seq, std::int64_t created_unix_ns);
+
+struct SegmentName {
+  std::uint64_t first_seq = 0;
+  std::int64_t created_unix_ms = 0;
+  bool sealed = false;
+};
+/// Nothing for a stranger's file.
+std::optional<SegmentName> parse_segment_name(std::string_view name);
+
+}  // namespace holdfast

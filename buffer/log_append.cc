@@ -72,6 +72,11 @@ void LogImpl::commit(const std::vector<Waiter*>& group) {
   std::uint64_t batch_bytes = 0;
   AppendOutcome outcome = AppendOutcome::stored;
   std::size_t first_open = 0;  // first waiter with a record in the batch
+  if (active_ && active_->records > 0 &&
+      clock_.steady_ns() - active_->created_steady_ns >=
+          options_.write_age_max.count() * kNsPerMs) {
+    seal_active(options_.durability != Durability::none);
+  }
 
   const auto flush = [&](std::size_t through) {
     if (!batch.empty()) outcome = write_records(batch);

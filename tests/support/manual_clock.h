@@ -1,0 +1,26 @@
+// A clock that a test moves.
+#pragma once
+
+#include <atomic>
+
+#include "buffer/clock.h"
+
+namespace holdfast {
+
+class ManualClock final : public Clock {
+ public:
+  std::int64_t unix_ns() const override { return unix_ns_; }
+  std::int64_t steady_ns() const override { return steady_ns_; }
+  void advance_ms(std::int64_t ms) {
+    unix_ns_ += ms * kNsPerMs;
+    steady_ns_ += ms * kNsPerMs;
+  }
+  /// The wall clock alone, as NTP or an operator does it.
+  void jump_ms(std::int64_t ms) { unix_ns_ += ms * kNsPerMs; }
+
+ private:
+  std::atomic<std::int64_t> unix_ns_{1'800'000'000'000'000'000};
+  std::atomic<std::int64_t> steady_ns_{1'000'000'000'000};
+};
+
+}  // namespace holdfast

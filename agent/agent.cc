@@ -1,0 +1,246 @@
+#include "agent/agent.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/logging.h"
+#include "buffer/clock.h"
+#include "buffer/filesystem.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::chrono::milliseconds kReceiverGrace{4'000};
+
+std::unique_ptr<Exporter> make_exporter(const ExporterConfig& config, Signal signal) {
+  switch (config.kind) {
+    case ExporterConfig::Kind::otlp_http:
+      return make_otlp_http_exporter(config.otlp_http, signal);
+    case ExporterConfig::Kind::debug:
+      return make_debug_exporter({config.debug_verbosity,
+                                  [](std::string_view line) {
+                                    log(LogLevel::info, "debug exporter", {{"batch", line}});
+                                  }},
+                                 signal);
+    case ExporterConfig::Kind::nop:
+      break;
+  }
+  return make_nop_exporter();
+}
+
+}  // namespace
+
+Agent::Agent(Config config) : config_(std::move(config)), budget_(config_.in_flight_bytes_max) {
+  telemetry_.budget = &budget_;
+  telemetry_.buffer_directory = config_.buffer.directory;
+  telemetry_.start_unix_ns = system_clock().unix_ns();
+}
+
+Agent::~Agent() { stop(); }
+
+Status Agent::start() {
+  if (Status opened = open_buffer(); !opened) return opened;
+  start_upkeep();
+  start_drains();
+  if (Status started = start_receivers(); !started) return started;
+  if (Status started = start_ports(); !started) return started;
+  telemetry_.ready = true;
+  return {};
+}
+
+Status Agent::open_buffer() {
+  FileSystem& fs = posix_filesystem();
+  const BufferConfig& buffer = config_.buffer;
+  if (Status made = fs.make_directories(buffer.directory, buffer.directory_permissions); !made) {
+    return Error{made.error().code, "the buffer directory cannot be used (" +
+                                        buffer.directory_source + "): " + made.error().message};
+  }
+  auto lock = fs.lock(buffer.directory + "/LOCK");
+  if (!lock) {
+    const bool taken = lock.error().code == EWOULDBLOCK;
+    return Error{lock.error().code, taken ? "the buffer directory " + buffer.directory +
+                                                " is in use by another holdfast process"
+                                          : "the buffer directory cannot be used (" +
+                                                buffer.directory_source +
+                                                "): " + lock.error().message};
+  }
+  lock_ = std::move(*lock);
+  log(LogLevel::info, "buffering on disk",
+      {{"directory", buffer.directory}, {"chosen_by", buffer.directory_source}});
+  for (const PipelineConfig& pipeline : config_.pipelines) {
+    if (Status opened = open_log(pipeline); !opened) return opened;
+  }
+  telemetry_.logs = log_pointers_;
+  return {};
+}
+
+Status Agent::open_log(const PipelineConfig& pipeline) {
+  const std::size_t index = index_of(pipeline.signal);
+  LogOptions options = config_.buffer.logs[index];
+  options.report = [signal = pipeline.signal](std::string_view message, std::string_view detail) {
+    log(LogLevel::warn, message, {{"signal", name_of(signal)}, {"detail", detail}});
+  };
+  auto opened =
+      Log::open(posix_filesystem(), system_clock(), std::move(options), pipeline.exporters);
+  if (!opened) {
+    return Error{opened.error().code, "the buffer of " + std::string(name_of(pipeline.signal)) +
+                                          " cannot be opened: " + opened.error().message};
+  }
+  logs_[index] = std::move(*opened);
+  log_pointers_[index] = logs_[index].get();
+  for (const ReaderStats& reader : logs_[index]->stats().readers) {
+    if (reader.recovered_items == 0) continue;
+    log(LogLevel::info, "backlog found",
+        {{"signal", name_of(pipeline.signal)},
+         {"exporter", reader.name},
+         {"items", reader.recovered_items}});
+  }
+  return {};
+}
+
+void Agent::start_upkeep() {
+  for (const auto& opened : logs_) {
+    if (opened == nullptr) continue;
+    opened->on_dirty([this] {
+      {
+        std::lock_guard lock(upkeep_mutex_);
+        upkeep_due_ = true;
+      }
+      upkeep_wanted_.notify_one();
+    });
+  }
+  upkeep_ = std::jthread([this](std::stop_token stop) noexcept {
+    while (!stop.stop_requested()) {
+      std::int64_t due = INT64_MAX;
+      upkeep_busy_since_ns_ = system_clock().steady_ns();
+      for (const auto& opened : logs_) {
+        if (opened != nullptr) due = std::min(due, opened->maintain());
+      }
+      upkeep_busy_since_ns_ = 0;
+      std::unique_lock lock(upkeep_mutex_);
+      const auto wanted = [this] { return upkeep_due_; };
+      if (due == INT64_MAX) {
+        upkeep_wanted_.wait(lock, stop, wanted);
+      } else {
+        const std::chrono::nanoseconds wait(
+            std::max<std::int64_t>(0, due - system_clock().steady_ns()));
+        upkeep_wanted_.wait_for(lock, stop, wait, wanted);
+      }
+      upkeep_due_ = false;
+    }
+  });
+}
+
+void Agent::start_drains() {
+  for (const ExporterConfig& exporter : config_.exporters) {
+    auto& stats = telemetry_.exporters.emplace_back(std::make_unique<ExporterStats>());
+    stats->exporter = exporter.name;
+    breakers_[exporter.name] = std::make_unique<Breaker>();
+    for (const PipelineConfig& pipeline : config_.pipelines) {
+      if (std::find(pipeline.exporters.begin(), pipeline.exporters.end(), exporter.name) ==
+          pipeline.exporters.end()) {
+        continue;
+      }
+      const std::size_t index = index_of(pipeline.signal);
+      DrainOptions options{pipeline.signal, exporter.name, exporter.batch.value_or(pipeline.batch),
+                           exporter.retry};
+      drains_.push_back(std::make_unique<Drain>(std::move(options),
+                                                logs_[index]->reader(exporter.name),
+                                                make_exporter(exporter, pipeline.signal),
+                                                *breakers_[exporter.name], stats->signals[index]));
+    }
+  }
+}
+
+ReceiverStats& Agent::receiver_stats(const std::string& receiver, const std::string& transport) {
+  auto& stats = telemetry_.receivers.emplace_back(std::make_unique<ReceiverStats>());
+  stats->receiver = receiver;
+  stats->transport = transport;
+  return *stats;
+}
+
+Status Agent::start_receivers() {
+  for (const OtlpReceiverConfig& receiver : config_.receivers) {
+    SignalLogs logs{};  // of the pipelines that name this receiver
+    for (const PipelineConfig& pipeline : config_.pipelines) {
+      const auto& names = pipeline.receivers;
+      if (std::find(names.begin(), names.end(), receiver.name) == names.end()) continue;
+      logs[index_of(pipeline.signal)] = log_pointers_[index_of(pipeline.signal)];
+    }
+    if (receiver.grpc) {
+      auto started =
+          GrpcReceiver::start(*receiver.grpc, logs, receiver_stats(receiver.name, "grpc"), budget_);
+      if (!started) return started.error();
+      grpc_.push_back(std::move(*started));
+      log(LogLevel::info, "receiving OTLP/gRPC",
+          {{"receiver", receiver.name},
+           {"endpoint", receiver.grpc->endpoint},
+           {"port", grpc_.back()->port()}});
+    }
+    if (receiver.http) {
+      auto started =
+          HttpReceiver::start(*receiver.http, logs, receiver_stats(receiver.name, "http"), budget_);
+      if (!started) return started.error();
+      http_.push_back(std::move(*started));
+      log(LogLevel::info, "receiving OTLP/HTTP",
+          {{"receiver", receiver.name},
+           {"endpoint", receiver.http->endpoint},
+           {"port", http_.back()->port()}});
+    }
+  }
+  return {};
+}
+
+Status Agent::start_ports() {
+  if (config_.health) {
+    auto started = HealthPort::start(*config_.health, telemetry_);
+    if (!started) return started.error();
+    health_ = std::move(*started);
+    log(LogLevel::info, "health port open",
+        {{"endpoint", config_.health->endpoint}, {"port", health_->port()}});
+  }
+  if (config_.telemetry.metrics_endpoint) {
+    auto started = start_metrics_port(*config_.telemetry.metrics_endpoint, telemetry_);
+    if (!started) {
+      // The Collector's default port may be taken by a Collector: worth a word, no reason to stay
+      // down.
+      log(LogLevel::warn, "the metrics port cannot be opened",
+          {{"error", started.error().message}});
+    } else {
+      metrics_port_ = std::move(*started);
+    }
+  }
+  return {};
+}
+
+void Agent::stop() {
+  if (lock_ == nullptr) return;
+  telemetry_.ready = false;
+  for (auto& receiver : grpc_) receiver->stop(kReceiverGrace);
+  for (auto& receiver : http_) receiver->stop(kReceiverGrace);
+  grpc_.clear();
+  http_.clear();
+  for (auto& drain : drains_) drain->request_stop();
+  drains_.clear();
+  if (upkeep_.joinable()) {
+    upkeep_.request_stop();
+    upkeep_.join();
+  }
+  // The ports show the counters until the end, but not longer than the logs live.
+  if (health_ != nullptr) health_->stop();
+  if (metrics_port_ != nullptr) metrics_port_->stop(std::chrono::milliseconds(100));
+  health_.reset();
+  metrics_port_.reset();
+  for (auto& opened : logs_) {
+    if (opened != nullptr) opened->close();
+    opened.reset();
+  }
+  lock_.reset();
+}
+
+bool Agent::is_live(std::chrono::milliseconds limit) const {
+  const std::int64_t since = upkeep_busy_since_ns_;
+  return since == 0 || system_clock().steady_ns() - since < limit.count() * kNsPerMs;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,346 @@
+#include "agent/grpc_receiver.h"
+
+#include <algorithm>
+#include <atomic>
+#include <iterator>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "agent/grpc_receiver_body.h"
+#include "agent/grpc_receiver_server.h"
+#include "agent/rpc_status.h"
+
+namespace holdfast {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr std::size_t kArmedMax = 4;         // calls that wait for a client
+constexpr std::size_t kReadingMax = 8;       // messages that come in at once, slow ones apart
+constexpr std::size_t kReadingSlowMax = 64;  // slow ones included
+constexpr std::size_t kUnderWayMax = 1024;   // those that wait for a commit included
+constexpr SteadyClock::duration kSlowAfter = std::chrono::seconds(1);
+constexpr SteadyClock::duration kGiveUpAfter = std::chrono::seconds(30);
+constexpr SteadyClock::duration kStalledWait = std::chrono::milliseconds(50);
+constexpr std::size_t kCommitBytes = 1 << 20;
+// A poll without patience looks at the sockets once; what is about to arrive joins the commit.
+constexpr int kPollsBeforeCommit = 4;
+constexpr std::size_t kScratchBytesKept = 1 << 20;
+constexpr std::size_t kQuotaBytesMin = 64 << 20;
+constexpr std::chrono::seconds kRetryDelay{1};
+
+/// Has one operation under way at any time, and is that operation's tag.
+struct Call {
+  enum class State : std::uint8_t { armed, reading, waiting, finishing };
+
+  grpc::GenericServerContext context;
+  grpc::GenericServerAsyncReaderWriter stream{&context};
+  grpc::ByteBuffer message;
+  std::list<Call>::iterator self;
+  SteadyClock::time_point since;
+  std::size_t budget_bytes = 0;
+  Signal signal = Signal::traces;
+  State state = State::armed;
+  bool given_up = false;
+};
+
+/// grpc-go's words. A service is known when one of its methods is: each of OTLP's has one.
+std::string unknown_method(std::string_view path, const IngestBatch& batch) {
+  const std::string_view name = path.starts_with('/') ? path.substr(1) : path;
+  const std::size_t slash = name.rfind('/');
+  if (slash == std::string_view::npos) {
+    return "malformed method name: \"" + std::string(path) + '"';
+  }
+  const std::string service(name.substr(0, slash));
+  for (const Signal signal : kSignals) {
+    if (batch.takes(signal) && traits(signal).grpc_method.starts_with('/' + service + '/')) {
+      return "unknown method " + std::string(name.substr(slash + 1)) + " for service " + service;
+    }
+  }
+  return "unknown service " + service;
+}
+
+class Receiver final : public GrpcReceiver {
+ public:
+  Receiver(const GrpcReceiverConfig& config, const SignalLogs& logs, ReceiverStats& stats,
+           ByteBudget& budget)
+      : message_bytes_max_(config.recv_message_bytes_max),
+        stats_(stats),
+        budget_(budget),
+        batch_(logs),
+        success_(success_message()) {}
+  ~Receiver() override { stop(std::chrono::milliseconds(0)); }
+
+  Status start(const GrpcReceiverConfig& config) {
+    Result<GrpcServer> started =
+        start_grpc_server(config, service_, std::max(2 * budget_.limit(), kQuotaBytesMin));
+    if (!started.ok()) return started.error();
+    grpc_ = std::move(*started);
+    thread_ = std::jthread([this] { run(); });
+    return {};
+  }
+
+  std::uint16_t port() const override { return grpc_.port; }
+  void stop(std::chrono::milliseconds grace) override;
+
+ private:
+  // All below on the receiver's thread.
+  void run() noexcept;
+  bool next_event();
+  void on_event(Call& call, bool ok);
+  void on_matched(Call& call);
+  void on_message(Call& call);
+  std::optional<std::string_view> contiguous(grpc::ByteBuffer& message);
+  void arm();
+  bool may_arm() const;
+  void give_up_oldest();
+  void answer(Call& call, const IngestResult& result);
+  void finish(Call& call, int code, const std::string& message);
+  void finish_unavailable(Call& call, const std::string& message);
+  void finished(Call& call);
+  static grpc::ByteBuffer success_message();
+
+  const std::size_t message_bytes_max_;
+  ReceiverStats& stats_;
+  ByteBudget& budget_;
+  grpc::AsyncGenericService service_;
+  GrpcServer grpc_;
+  IngestBatch batch_;
+  const grpc::ByteBuffer success_;  // not static: a slice must go before gRPC's own globals
+  std::list<Call> armed_;
+  std::list<Call> under_way_;  // in the order in which they came
+  std::size_t reading_ = 0;
+  int idle_polls_ = 0;
+  std::vector<grpc::Slice> slices_;
+  std::string joined_;
+  std::string inflated_;
+  std::atomic<bool> stopping_{false};
+  std::once_flag stopped_;
+  std::jthread thread_;
+};
+
+/// An Export*ServiceResponse with an empty partial_success, as the Collector sends it.
+grpc::ByteBuffer Receiver::success_message() {
+  const grpc::Slice slice(std::string("\x0A\x00", 2));
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+void Receiver::stop(std::chrono::milliseconds grace) {
+  std::call_once(stopped_, [&] {
+    if (!thread_.joinable()) return;
+    stopping_ = true;
+    // Fails the armed calls at once and cancels what is left when the time is up; the thread goes
+    // on answering meanwhile and ends with the last call.
+    grpc_.server->Shutdown(std::chrono::system_clock::now() + grace);
+    thread_.join();
+  });
+}
+
+void Receiver::run() noexcept {
+  arm();
+  while (!armed_.empty() || !under_way_.empty()) {
+    if (next_event()) {
+      idle_polls_ = 0;
+    } else {
+      ++idle_polls_;
+    }
+    if (batch_.pending_bytes() > kCommitBytes ||
+        (!batch_.empty() && idle_polls_ >= kPollsBeforeCommit)) {
+      batch_.commit();
+      idle_polls_ = 0;
+    }
+    arm();
+    if (armed_.empty()) give_up_oldest();
+  }
+  // No call is left and none will be armed, so nothing uses the queue any more.
+  grpc_.queue->Shutdown();
+  void* tag = nullptr;
+  bool ok = false;
+  while (grpc_.queue->Next(&tag, &ok)) {
+  }
+}
+
+/// False: nothing came in time.
+bool Receiver::next_event() {
+  void* tag = nullptr;
+  bool ok = false;
+  if (batch_.empty() && !armed_.empty()) {
+    grpc_.queue->Next(&tag, &ok);
+  } else {
+    const gpr_timespec deadline =
+        batch_.empty()
+            ? gpr_time_add(
+                  gpr_now(GPR_CLOCK_MONOTONIC),
+                  gpr_time_from_nanos(std::chrono::nanoseconds(kStalledWait).count(), GPR_TIMESPAN))
+            : gpr_time_0(GPR_CLOCK_MONOTONIC);
+    if (grpc_.queue->AsyncNext(&tag, &ok, deadline) != grpc::CompletionQueue::GOT_EVENT) {
+      return false;
+    }
+  }
+  on_event(*static_cast<Call*>(tag), ok);
+  return true;
+}
+
+void Receiver::on_event(Call& call, bool ok) {
+  switch (call.state) {
+    case Call::State::armed:
+      if (!ok) {  // the server stops
+        armed_.erase(call.self);
+      } else {
+        on_matched(call);
+      }
+      break;
+    case Call::State::reading:
+      --reading_;
+      if (ok) {
+        on_message(call);
+      } else {
+        // Half-closed without a message, cancelled, or too large: gRPC has answered the last two.
+        finish(call, kRpcInternal, "no request message");
+      }
+      break;
+    case Call::State::waiting:
+    case Call::State::finishing:
+      finished(call);
+      break;
+  }
+}
+
+void Receiver::on_matched(Call& call) {
+  under_way_.splice(under_way_.end(), armed_, call.self);
+  call.since = SteadyClock::now();
+  const std::string& method = call.context.method();
+  for (const Signal signal : kSignals) {
+    if (method == traits(signal).grpc_method && batch_.takes(signal)) {
+      call.signal = signal;
+      call.state = Call::State::reading;
+      ++reading_;
+      call.stream.Read(&call.message, &call);
+      return;
+    }
+  }
+  finish(call, kRpcUnimplemented, unknown_method(method, batch_));
+}
+
+void Receiver::on_message(Call& call) {
+  ReceiverSignalStats& stats = stats_.signals[index_of(call.signal)];
+  const std::size_t wire_bytes = call.message.Length();
+  stats.wire_bytes.fetch_add(wire_bytes, std::memory_order_relaxed);
+  if (!budget_.try_acquire(wire_bytes)) {
+    stats.requests.fetch_add(1, std::memory_order_relaxed);
+    stats.refused.fetch_add(1, std::memory_order_relaxed);  // its items are not known
+    finish_unavailable(call, "too many bytes in flight, try again later");
+    return;
+  }
+  call.budget_bytes = wire_bytes;
+  call.state = Call::State::waiting;
+  const std::optional<std::string_view> sent = contiguous(call.message);
+  const PlainBody body = sent ? plain_body(*sent, message_bytes_max_, inflated_)
+                              : PlainBody{kRpcInternal, "the message cannot be read", {}};
+  if (body.code != 0) {
+    stats.requests.fetch_add(1, std::memory_order_relaxed);
+    stats.failed.fetch_add(1, std::memory_order_relaxed);
+    finish(call, body.code, body.message);
+  } else {
+    batch_.accept(call.signal, body.bytes, stats,
+                  [this, &call](const IngestResult& result) { answer(call, result); });
+  }
+  call.message.Clear();
+  if (joined_.capacity() > kScratchBytesKept) std::string().swap(joined_);
+  if (inflated_.capacity() > kScratchBytesKept) std::string().swap(inflated_);
+}
+
+/// The view lives until the next call.
+std::optional<std::string_view> Receiver::contiguous(grpc::ByteBuffer& message) {
+  slices_.clear();
+  if (!message.Dump(&slices_).ok()) return std::nullopt;
+  joined_.clear();
+  joined_.reserve(message.Length());
+  for (const grpc::Slice& slice : slices_) {
+    joined_.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  slices_.clear();
+  return joined_;
+}
+
+bool Receiver::may_arm() const {
+  if (stopping_ || armed_.size() >= kArmedMax || under_way_.size() >= kUnderWayMax) return false;
+  if (reading_ < kReadingMax) return true;
+  if (reading_ >= kReadingSlowMax) return false;
+  // Slow clients hold no place that a quick one needs, up to the larger bound.
+  const SteadyClock::time_point slow = SteadyClock::now() - kSlowAfter;
+  const auto quick = std::count_if(under_way_.begin(), under_way_.end(), [&](const Call& call) {
+    return call.state == Call::State::reading && call.since > slow;
+  });
+  return static_cast<std::size_t>(quick) < kReadingMax;
+}
+
+void Receiver::arm() {
+  while (may_arm()) {
+    Call& call = armed_.emplace_back();
+    call.self = std::prev(armed_.end());
+    service_.RequestCall(&call.context, &call.stream, grpc_.queue.get(), grpc_.queue.get(), &call);
+  }
+}
+
+/// No call is armed, so every place is taken: those that take too long lose theirs. Their pending
+/// operation fails soon, which ends them in on_event().
+void Receiver::give_up_oldest() {
+  const SteadyClock::time_point too_old = SteadyClock::now() - kGiveUpAfter;
+  for (Call& call : under_way_) {
+    if (call.since > too_old) break;
+    if (call.given_up || call.state == Call::State::waiting) continue;
+    call.given_up = true;
+    call.context.TryCancel();
+  }
+}
+
+void Receiver::answer(Call& call, const IngestResult& result) {
+  switch (result.outcome) {
+    case IngestResult::Outcome::stored:
+      call.state = Call::State::finishing;
+      call.stream.WriteAndFinish(success_, grpc::WriteOptions(), grpc::Status::OK, &call);
+      break;
+    case IngestResult::Outcome::refused:
+      finish(call, kRpcInvalidArgument, result.message);
+      break;
+    case IngestResult::Outcome::full:
+      finish_unavailable(call, result.message);
+      break;
+  }
+}
+
+void Receiver::finish_unavailable(Call& call, const std::string& message) {
+  call.state = Call::State::finishing;
+  call.stream.Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, message,
+                                  encode_rpc_status(kRpcUnavailable, message, kRetryDelay)),
+                     &call);
+}
+
+void Receiver::finish(Call& call, int code, const std::string& message) {
+  call.state = Call::State::finishing;
+  call.stream.Finish(grpc::Status(static_cast<grpc::StatusCode>(code), message), &call);
+}
+
+void Receiver::finished(Call& call) {
+  budget_.release(call.budget_bytes);
+  under_way_.erase(call.self);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<GrpcReceiver>> GrpcReceiver::start(const GrpcReceiverConfig& config,
+                                                          SignalLogs logs, ReceiverStats& stats,
+                                                          ByteBudget& budget) {
+  auto receiver = std::make_unique<Receiver>(config, logs, stats, budget);
+  if (const Status started = receiver->start(config); !started.ok()) return started.error();
+  return std::unique_ptr<GrpcReceiver>(std::move(receiver));
+}
+
+}  // namespace holdfast

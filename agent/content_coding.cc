@@ -48,7 +48,9 @@ DecodeError inflate_one(inflate_state& state, int wrapper, std::string_view& bod
     const bool moved = written != 0 || state.avail_in != in_before || state.block_state != before;
     if (!moved) return DecodeError::corrupt;  // cut short
   }
-  body.remove_prefix(body.size() - state.avail_in);
+  // ISA-L reads ahead by whole words: the bytes that it still holds follow the stream.
+  const std::size_t ahead = static_cast<std::size_t>(std::max(state.read_in_length, 0)) / 8;
+  body.remove_prefix(body.size() - state.avail_in - ahead);
   return DecodeError::none;
 }
 

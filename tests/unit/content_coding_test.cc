@@ -322,22 +322,20 @@ TEST(ContentCoding, ExactlyTheLimitPassesAndOneByteLessDoesNot) {
   }
 }
 
-/// One gigabyte of zeros in gzip, made piece by piece.
+/// One gigabyte of zeros in one gzip member, from one fragment said a thousand times.
 std::string gzip_bomb() {
-  z_stream stream{};
-  EXPECT_EQ(Z_OK, deflateInit2(&stream, 9, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY));
   const std::string zeros(1 << 20, '\0');
-  std::string out(2 << 20, '\0');
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
+  const std::uint32_t crc = crc32_gzip(0, zeros);
+  std::string fragment;
+  Deflater deflater;
+  EXPECT_TRUE(deflater.fragment(zeros, fragment).ok());
+  std::string bomb;
+  GzipJoiner joiner(bomb);
   for (int i = 0; i < 1024; ++i) {
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(zeros.data()));
-    stream.avail_in = static_cast<uInt>(zeros.size());
-    deflate(&stream, i == 1023 ? Z_FINISH : Z_NO_FLUSH);
+    joiner.add(fragment, crc, static_cast<std::uint32_t>(zeros.size()));
   }
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
+  joiner.finish();
+  return bomb;
 }
 
 TEST(ContentCoding, BombsStopAtTheLimit) {

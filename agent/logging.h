@@ -1,6 +1,7 @@
 // The agent's log on stderr, console or JSON lines, through spdlog. Repeated warnings and errors
-// are thinned: the same message is written at most once in ten seconds, with how often it was held
-// back.
+// are thinned: the same message about the same thing is written at most once in ten seconds, with
+// how often it was held back (`repeated`). The thing is the first field, when that is text: put the
+// exporter, the signal or the file first.
 //
 // Thread-safe.
 #pragma once

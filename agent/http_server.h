@@ -3,7 +3,10 @@
 //
 // Limits: connections, header bytes, body bytes, time for header, body, idle and write. A body
 // counts against the budget from its first byte until the reply is sent. Beast stays inside
-// http_server.cc.
+// http_server_parser.cc, Asio inside http_server_*.
+//
+// Handlers run on the server's thread; start, stop, post and connections may be called from any
+// other. A connection at rest takes about 1 KiB of the process.
 #pragma once
 
 #include <chrono>
@@ -61,6 +64,10 @@ class HttpReply {
   struct Session;
   explicit HttpReply(std::shared_ptr<Session> session);
   void send(HttpResponse response) const;
+
+  /// Counts `bytes` more against the budget until the answer has been written, as for a body that
+  /// has been inflated. False: over the budget; then the request is to be refused.
+  [[nodiscard]] bool lease(std::size_t bytes) const;
 
  private:
   std::shared_ptr<Session> session_;

@@ -1,0 +1,116 @@
+// One client: reads a request, hands it over, writes the answer, reads the next.
+//
+// On the server's thread only. Held by its pending operations and by the replies that it awaits; a
+// connection at rest holds a socket and this object, no buffers.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>  // before Asio: see http_server_parser.cc
+
+#include "agent/byte_budget.h"
+#include "agent/http_server.h"
+#include "agent/http_server_core.h"
+#include "agent/http_server_parser.h"
+
+namespace holdfast {
+
+/// The bytes of one request in the budget.
+class BudgetLease {
+ public:
+  explicit BudgetLease(ByteBudget* budget) : budget_(budget) {}
+  ~BudgetLease() { release(); }
+  BudgetLease(const BudgetLease&) = delete;
+  BudgetLease& operator=(const BudgetLease&) = delete;
+
+  /// False: over the budget; then nothing is held any more.
+  bool grow_to(std::size_t bytes);
+  bool grow_by(std::size_t bytes) { return grow_to(held_ + bytes); }
+  void release();
+
+ private:
+  ByteBudget* const budget_;
+  std::size_t held_ = 0;
+};
+
+class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
+ public:
+  using Time = HttpServerCore::Time;
+
+  HttpConnection(std::shared_ptr<HttpServerCore> core, boost::asio::ip::tcp::socket socket);
+
+  void start();
+  void check_deadline(Time now);
+  void close_if_idle();
+  void close();
+
+  /// Writes the answer to the request that was handed over. Nothing happens if the client has gone.
+  void answer(HttpResponse response);
+  bool grow_lease(std::size_t bytes) { return lease_.grow_by(bytes); }
+
+ private:
+  enum class State : std::uint8_t {
+    idle,       // no byte of a request yet
+    head,       // part of a head
+    body,       // part of a body
+    handling,   // the owner has it
+    writing,    // an answer
+    skipping,   // a body that nobody wants, before the next request
+    lingering,  // what comes after an answer that ends the connection
+    closed,
+  };
+
+  void enter(State state, std::chrono::milliseconds timeout);
+  bool wants_input() const;
+  void go_on();  // waits for input where the state wants some; last act of a handler
+  void on_readable();
+  void take_input(std::string_view input);
+  void parse(std::string_view input);
+  void read_head(std::string_view input);
+  void begin_body(std::string_view input);
+  void read_chunks(std::string_view input);
+  void read_body_of_length();
+  void skip(std::string_view input);
+  void keep(std::string_view rest);
+  void hand_over();
+  void answer_early(HttpResponse response, std::string_view rest);
+  void refuse(HttpServer::Refusal::Reason reason);
+  void end_of_input();
+  void write(HttpResponse response);
+  void after_write();
+  void next_request();
+  void linger();
+
+  const std::shared_ptr<HttpServerCore> core_;
+  boost::asio::ip::tcp::socket socket_;
+  BudgetLease lease_;
+  State state_ = State::idle;
+  bool timed_out_ = false;
+  bool close_after_write_ = false;
+  bool request_is_whole_ = false;  // nothing of it is left to be read
+  Time deadline_{};
+  HttpHeadInfo info_;
+  HttpRequest request_;
+  bool is_head_method_ = false;
+  std::unique_ptr<HttpRequestParser> parser_;
+  std::string unread_;            // came after what has been parsed
+  std::uint64_t skip_bytes_ = 0;  // of a body that nobody wants
+  std::uint64_t lingered_bytes_ = 0;
+  std::string out_head_;
+  std::string out_body_;
+};
+
+/// One request on its way through the owner. Its end without an answer is an answer.
+struct HttpReply::Session {
+  explicit Session(std::shared_ptr<HttpConnection> c) : connection(std::move(c)) {}
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  std::shared_ptr<HttpConnection> connection;
+  bool answered = false;
+};
+
+}  // namespace holdfast

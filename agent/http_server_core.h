@@ -1,0 +1,88 @@
+// The server's thread and what its connections share: event loop, limits, read buffer, clock.
+//
+// Everything here runs on the server's thread, but post(), request_stop() and connections(). It
+// lives until the last connection that a late reply still holds is gone.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <memory>
+#include <unordered_set>
+#include <utility>  // before Asio: see http_server_parser.cc
+#include <vector>
+
+#include "agent/http_server.h"
+#include "agent/http_server_response.h"
+
+namespace holdfast {
+
+class HttpConnection;
+
+class HttpServerCore : public std::enable_shared_from_this<HttpServerCore> {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  HttpServerCore(HttpServerOptions options, HttpServer::Handlers handlers);
+
+  /// Before run(). Binds; nothing is accepted yet.
+  Status listen();
+  std::uint16_t port() const { return port_; }
+
+  /// The thread: until a stop is complete.
+  void run() noexcept;
+
+  /// Thread-safe.
+  void request_stop(std::chrono::milliseconds grace);
+  void post(std::function<void()> task);
+  std::size_t connections() const { return connection_count_.load(std::memory_order_relaxed); }
+
+  const HttpServerOptions& options() const { return options_; }
+  bool stopping() const { return stopping_; }
+
+  /// One buffer to read into for all: a connection at rest has none of its own.
+  std::array<char, 65536>& scratch() { return scratch_; }
+  std::string_view date() { return date_.now(); }
+
+  void handle(HttpRequest request, HttpReply reply);
+  HttpResponse refuse(HttpServer::Refusal::Reason reason, const HttpRequest& head);
+  std::unique_ptr<HttpResponse> answer_head(const HttpRequest& head);
+
+  void forget(HttpConnection* connection);
+
+ private:
+  struct Listener {
+    boost::asio::ip::tcp::acceptor acceptor;
+    boost::asio::steady_timer retry;
+  };
+
+  void accept(Listener& listener);
+  void take(boost::asio::ip::tcp::socket socket);
+  void run_burst();
+  void schedule_sweep();
+  void sweep();
+  void begin_stop(std::chrono::milliseconds grace);
+  void finish();
+
+  const HttpServerOptions options_;
+  const HttpServer::Handlers handlers_;
+  boost::asio::io_context context_;
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  boost::asio::steady_timer sweep_timer_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unordered_set<HttpConnection*> connections_;
+  std::atomic<std::size_t> connection_count_{0};
+  std::array<char, 65536> scratch_{};
+  HttpDate date_;
+  std::uint16_t port_ = 0;
+  bool handled_in_burst_ = false;
+  bool sweep_scheduled_ = false;
+  bool stopping_ = false;
+  Time stop_deadline_{};
+};
+
+}  // namespace holdfast

@@ -60,8 +60,10 @@ class Walker {
   const Byte* old_scopes(const FieldRule& rule, const Byte* at, const Byte* end, int levels);
   void settle_old_scopes(const Byte* at, const Byte* end);
   const Byte* packed_varint(const Byte* at, const Byte* end);
-  const Byte* unknown(std::uint64_t tag, const Byte* at, const Byte* end, int levels);
-  const Byte* group(std::uint64_t start_tag, const Byte* at, const Byte* end, int levels);
+  const Byte* unknown(std::uint64_t tag, const Byte* start, const Byte* at, const Byte* end,
+                      int levels);
+  const Byte* group(std::uint64_t start_tag, const Byte* start, const Byte* at, const Byte* end,
+                    int levels);
   Varint tag(const Byte* message_start, const Byte* at, const Byte* end);
   Varint varint(const Byte* at, const Byte* end);
   const Byte* skip_varint(const Byte* at, const Byte* end);
@@ -282,7 +284,7 @@ const Byte* Walker::unusual(Message type, std::uint64_t tag, const Byte* start, 
     return fail(WalkError::bad_field_number, at - 1);
   }
   const FieldRule* const rule = rule_for(type, tag);
-  if (rule == nullptr) return unknown(tag, at, end, levels);
+  if (rule == nullptr) return unknown(tag, start, at, end, levels);
   if (rule->form == Form::old_scopes && wire_type == wire::kLength) {
     return old_scopes(*rule, at, end, levels);
   }
@@ -312,7 +314,7 @@ void Walker::settle_old_scopes(const Byte* at, const Byte* end) {
   while (at < end && !has_scopes) {
     const Varint next = varint(at, end);
     has_scopes = next.value == kScopesTag;
-    at = unknown(next.value, next.after, end, kLevelsMax);
+    at = unknown(next.value, at, next.after, end, kLevelsMax);
   }
   if (!has_scopes) result_.items += old_items_;
   old_items_ = 0;
@@ -323,8 +325,9 @@ const Byte* Walker::packed_varint(const Byte* at, const Byte* end) {
   return at;
 }
 
-/// Skips a field by its wire type alone; `at` is behind the tag.
-const Byte* Walker::unknown(std::uint64_t tag, const Byte* at, const Byte* end, int levels) {
+/// Skips a field by its wire type alone; `start` is that of the message, `at` is behind the tag.
+const Byte* Walker::unknown(std::uint64_t tag, const Byte* start, const Byte* at, const Byte* end,
+                            int levels) {
   // The Collector asks for a byte behind the tag before it looks at the wire type.
   if (at == end) return fail(WalkError::truncated, at);
   switch (tag & 7) {
@@ -337,7 +340,7 @@ const Byte* Walker::unknown(std::uint64_t tag, const Byte* at, const Byte* end, 
       return size.after == nullptr ? nullptr : size.after + size.value;
     }
     case wire::kStartGroup:
-      return group(tag, at, end, levels);
+      return group(tag, start, at, end, levels);
     case wire::kEndGroup:
       return fail(WalkError::bad_group, at);
     case wire::kFixed32:
@@ -349,16 +352,17 @@ const Byte* Walker::unknown(std::uint64_t tag, const Byte* at, const Byte* end, 
 }
 
 /// A group that holds nothing but groups, and does not end its message: see the header.
-const Byte* Walker::group(std::uint64_t start_tag, const Byte* at, const Byte* end, int levels) {
+const Byte* Walker::group(std::uint64_t start_tag, const Byte* start, const Byte* at,
+                          const Byte* end, int levels) {
   if (levels == 0) return fail(WalkError::too_deep, at);
   while (true) {
-    const Varint inner = tag(at, at, end);
+    const Varint inner = tag(start, at, end);
     if (inner.after == nullptr) return nullptr;
     at = inner.after;
     if (at == end) return fail(WalkError::truncated, at);
     if (inner.value == start_tag + 1) return at;
     if ((inner.value & 7) != wire::kStartGroup) return fail(WalkError::bad_group, at);
-    at = group(inner.value, at, end, levels - 1);
+    at = group(inner.value, start, at, end, levels - 1);
     if (at == nullptr) return nullptr;
   }
 }

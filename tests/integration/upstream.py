@@ -1,6 +1,7 @@
 """An OTLP/HTTP upstream that reads strictly, remembers what it took, and misbehaves on request."""
 
 import dataclasses
+import itertools
 import socket
 import struct
 import threading
@@ -24,7 +25,7 @@ class Received:
     body: bytes  # without its coding; empty unless the upstream keeps it
     message: object  # the parsed Export*ServiceRequest; None unless the upstream keeps it
     ids: list  # see otlp.ids_of
-    incarnation: int  # which run of the agent sent it, as the test says
+    connection: int  # which connection it came on
     answered: bool = False  # was the 200 written?
 
 
@@ -38,7 +39,7 @@ def decode(wire, coding):
         assert inflater.eof, "the gzip member has no end"
         assert inflater.unused_data == b"", "something follows the first gzip member"
         return body
-    if coding == "deflate":
+    if coding in ("deflate", "zlib"):
         inflater = zlib.decompressobj(15)
         body = inflater.decompress(wire) + inflater.flush()
         assert inflater.eof and inflater.unused_data == b""
@@ -63,16 +64,16 @@ class Upstream:
     """
 
     def __init__(self, keep=True):
-        self.keep = keep
+        self.keep = keep  # bodies and messages; ids are kept always
         self.behaviour = "ok"
         self.response_headers = {}
-        self.incarnation = 0
         self.received = []
         self.statuses = []  # every status answered
         self.errors = []  # what a strict receiver would object to
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._connections = set()
+        self.connection_numbers = itertools.count()
         self._server = None
         self._thread = None
         self.port = 0
@@ -164,7 +165,6 @@ class Upstream:
 
     def take(self, received):
         with self._changed:
-            received.incarnation = self.incarnation
             self.received.append(received)
             self._changed.notify_all()
 
@@ -195,6 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self):
         super().setup()
         self.owner.connected(self.connection)
+        self.number = next(self.owner.connection_numbers)
 
     def finish(self):
         self.owner.disconnected(self.connection)
@@ -248,7 +249,7 @@ class _Handler(BaseHTTPRequestHandler):
         ids = otlp.ids_of(signal, message)
         if not self.owner.keep:
             wire, body, message = b"", b"", (message if callable(self.owner.behaviour) else None)
-        return Received(signal, dict(self.headers), wire, body, message, ids, 0)
+        return Received(signal, dict(self.headers), wire, body, message, ids, self.number)
 
     def act(self, behaviour, received):
         if behaviour == "ok":

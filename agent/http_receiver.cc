@@ -1,0 +1,278 @@
+#include "agent/http_receiver.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "agent/content_coding.h"
+#include "agent/http_receiver_answers.h"
+#include "agent/http_receiver_cors.h"
+#include "agent/http_server.h"
+#include "agent/http_server_response.h"
+#include "agent/otlp_json.h"
+#include "agent/rpc_status.h"
+
+namespace holdfast {
+namespace {
+
+using Headers = std::vector<std::pair<std::string, std::string>>;
+using Reason = HttpServer::Refusal::Reason;
+
+// More than this waits for no further request: the commit is worth its sync.
+constexpr std::size_t kCommitBytes = 1U << 20;
+
+// Buffers between requests; a larger one goes back to the system.
+constexpr std::size_t kBufferBytesKept = 1U << 20;
+
+constexpr std::string_view kTooLarge = "http: request body too large";
+constexpr std::string_view kOverBudget = "too many bytes in flight, try again later";
+
+constexpr std::array<std::string_view, 8> kCodings{"",       "gzip",    "zstd", "zlib",
+                                                   "snappy", "deflate", "lz4",  "x-snappy-framed"};
+
+bool is_supported(std::string_view coding) {
+  return std::find(kCodings.begin(), kCodings.end(), coding) != kCodings.end();
+}
+
+bool names_content_type(const std::string& name) {
+  static constexpr std::string_view kName = "content-type";
+  return std::equal(name.begin(), name.end(), kName.begin(), kName.end(),
+                    [](char a, char b) { return (a | 0x20) == b; });
+}
+
+/// What of a request is needed for its answer.
+struct Asker {
+  HttpReply reply;
+  OtlpEncoding encoding;
+  Headers headers;
+};
+
+class Receiver final : public HttpReceiver {
+ public:
+  Receiver(const HttpReceiverConfig& config, const SignalLogs& logs, ReceiverStats& stats)
+      : config_(config), cors_(config.cors), stats_(stats), batch_(logs) {}
+  ~Receiver() override { stop(std::chrono::milliseconds::zero()); }
+
+  Status listen(ByteBudget& budget);
+  std::uint16_t port() const override { return server_->port(); }
+  void stop(std::chrono::milliseconds grace) override {
+    if (server_) server_->stop(grace);
+  }
+
+ private:
+  std::optional<Signal> signal_of(const HttpRequest& request) const;
+  ReceiverSignalStats* stats_of(const HttpRequest& request);
+  Headers headers_for(const HttpRequest& request) const;
+  std::unique_ptr<HttpResponse> judge_head(const HttpRequest& head) const;
+  std::optional<HttpResponse> verdict(const HttpRequest& head) const;
+  HttpResponse refuse(Reason reason, const HttpRequest& head);
+  HttpResponse refusal(Reason reason, const HttpRequest& head) const;
+  void handle(HttpRequest request, HttpReply reply);
+  std::optional<HttpResponse> decode(const HttpRequest& request, const Asker& asker,
+                                     ReceiverSignalStats& stats, std::string_view& bytes);
+  std::optional<HttpResponse> read_json(Signal signal, std::string_view& bytes,
+                                        ReceiverSignalStats& stats);
+
+  const HttpReceiverConfig config_;
+  const CorsPolicy cors_;
+  ReceiverStats& stats_;
+  IngestBatch batch_;
+  OtlpJsonParser json_;
+  std::string decoded_;
+  std::string wire_;
+  std::unique_ptr<HttpServer> server_;  // last: its thread uses all of the above
+};
+
+void add_headers(HttpResponse& response, const Headers& headers) {
+  for (const auto& header : headers) {
+    const bool replaced = names_content_type(header.first) && !response.content_type.empty();
+    if (!replaced) response.headers.push_back(header);
+  }
+}
+
+void count_unknown(ReceiverSignalStats& stats, Counter& outcome) {
+  stats.requests.fetch_add(1, std::memory_order_relaxed);
+  outcome.fetch_add(1, std::memory_order_relaxed);  // its items are not known
+}
+
+void forget(std::string& buffer) {
+  buffer.clear();
+  if (buffer.capacity() > kBufferBytesKept) buffer.shrink_to_fit();
+}
+
+Status Receiver::listen(ByteBudget& budget) {
+  HttpServerOptions options;
+  options.endpoint = config_.endpoint;
+  options.body_bytes_max = config_.request_body_bytes_max;
+  options.header_timeout = config_.read_header_timeout;
+  options.body_timeout = config_.read_timeout;
+  options.idle_timeout = config_.idle_timeout;
+  options.write_timeout = config_.write_timeout;
+  options.keep_alive = config_.keep_alives;
+  options.budget = &budget;
+  HttpServer::Handlers handlers;
+  handlers.head = [this](const HttpRequest& head) { return judge_head(head); };
+  handlers.refuse = [this](const HttpServer::Refusal& refusal, const HttpRequest& head) {
+    return refuse(refusal.reason, head);
+  };
+  handlers.handle = [this](HttpRequest request, HttpReply reply) {
+    handle(std::move(request), std::move(reply));
+  };
+  handlers.end_of_burst = [this] { batch_.commit(); };
+  auto started = HttpServer::start(options, std::move(handlers));
+  if (!started.ok()) return started.error();
+  server_ = std::move(started).value();
+  return {};
+}
+
+std::optional<Signal> Receiver::signal_of(const HttpRequest& request) const {
+  for (const Signal signal : kSignals) {
+    if (batch_.takes(signal) && request.path() == config_.paths[index_of(signal)]) return signal;
+  }
+  return std::nullopt;
+}
+
+ReceiverSignalStats* Receiver::stats_of(const HttpRequest& request) {
+  const std::optional<Signal> signal = signal_of(request);
+  return signal ? &stats_.signals[index_of(*signal)] : nullptr;
+}
+
+Headers Receiver::headers_for(const HttpRequest& request) const {
+  Headers headers = config_.response_headers;
+  if (cors_.enabled()) {
+    for (auto& header : cors_.actual(request)) headers.push_back(std::move(header));
+  }
+  return headers;
+}
+
+/// What can be said before the body is read, in the Collector's order.
+std::optional<HttpResponse> Receiver::verdict(const HttpRequest& head) const {
+  const std::string_view coding = head.header("Content-Encoding");
+  const std::string_view content_type = head.header("Content-Type");
+  if (!is_supported(coding)) return coding_answer(content_type, coding);
+  if (!signal_of(head)) return not_found_answer();
+  if (head.method != "POST") return method_answer();
+  if (encoding_of(content_type) == OtlpEncoding::other) return media_type_answer();
+  return std::nullopt;
+}
+
+std::unique_ptr<HttpResponse> Receiver::judge_head(const HttpRequest& head) const {
+  if (cors_.enabled() && CorsPolicy::is_preflight(head)) {
+    auto response = std::make_unique<HttpResponse>();
+    response->status = 204;
+    response->headers = config_.response_headers;
+    for (auto& header : cors_.preflight(head)) response->headers.push_back(std::move(header));
+    return response;
+  }
+  std::optional<HttpResponse> response = verdict(head);
+  if (!response) return nullptr;
+  add_headers(*response, headers_for(head));
+  return std::make_unique<HttpResponse>(*std::move(response));
+}
+
+HttpResponse Receiver::refusal(Reason reason, const HttpRequest& head) const {
+  const OtlpEncoding encoding = encoding_of(head.header("Content-Type"));
+  switch (reason) {
+    case Reason::body_too_large:
+      return status_answer(encoding, kRpcInvalidArgument, kTooLarge);
+    case Reason::budget:
+      return unavailable_answer(encoding, kOverBudget);
+    case Reason::timeout:
+      return status_answer(encoding, kRpcInvalidArgument, "i/o timeout");
+    case Reason::bad_http:
+      return status_answer(encoding, kRpcInvalidArgument, "unexpected EOF");
+    case Reason::header_too_large:
+      break;
+  }
+  return default_refusal(reason);
+}
+
+HttpResponse Receiver::refuse(Reason reason, const HttpRequest& head) {
+  ReceiverSignalStats* const stats = stats_of(head);
+  if (stats == nullptr) return default_refusal(reason);  // there was no whole head
+  count_unknown(*stats, reason == Reason::budget ? stats->refused : stats->failed);
+  HttpResponse response = refusal(reason, head);
+  add_headers(response, headers_for(head));
+  return response;
+}
+
+std::optional<HttpResponse> Receiver::decode(const HttpRequest& request, const Asker& asker,
+                                             ReceiverSignalStats& stats, std::string_view& bytes) {
+  const std::string_view coding = request.header("Content-Encoding");
+  if (coding.empty()) return std::nullopt;
+  decoded_.clear();
+  const DecodeError error =
+      decode_content(coding, request.body, config_.request_body_bytes_max, decoded_);
+  if (error != DecodeError::none) {
+    count_unknown(stats, stats.failed);
+    return status_answer(asker.encoding, kRpcInvalidArgument,
+                         error == DecodeError::too_large ? std::string(kTooLarge)
+                                                         : std::string(coding) + ": corrupt input");
+  }
+  if (!asker.reply.lease(decoded_.size())) {
+    count_unknown(stats, stats.refused);
+    return unavailable_answer(asker.encoding, kOverBudget);
+  }
+  bytes = decoded_;
+  return std::nullopt;
+}
+
+std::optional<HttpResponse> Receiver::read_json(Signal signal, std::string_view& bytes,
+                                                ReceiverSignalStats& stats) {
+  wire_.clear();
+  if (const Status status = json_.to_wire(signal, bytes, wire_); !status) {
+    count_unknown(stats, stats.failed);
+    return status_answer(OtlpEncoding::json, kRpcInvalidArgument, status.error().message);
+  }
+  bytes = wire_;
+  return std::nullopt;
+}
+
+void Receiver::handle(HttpRequest request, HttpReply reply) {
+  const Signal signal = *signal_of(request);  // judge_head() let it pass
+  ReceiverSignalStats& stats = stats_.signals[index_of(signal)];
+  stats.wire_bytes.fetch_add(request.body.size(), std::memory_order_relaxed);
+  Asker asker{std::move(reply), encoding_of(request.header("Content-Type")), headers_for(request)};
+  std::string_view bytes = request.body;
+  std::optional<HttpResponse> refused = decode(request, asker, stats, bytes);
+  if (!refused && asker.encoding == OtlpEncoding::json) refused = read_json(signal, bytes, stats);
+  if (refused) {
+    add_headers(*refused, asker.headers);
+    asker.reply.send(*std::move(refused));
+  } else {
+    batch_.accept(signal, bytes, stats, [asker](const IngestResult& result) {
+      HttpResponse response;
+      switch (result.outcome) {
+        case IngestResult::Outcome::stored:
+          response = success_answer(asker.encoding);
+          break;
+        case IngestResult::Outcome::refused:
+          response = status_answer(asker.encoding, kRpcInvalidArgument, result.message);
+          break;
+        case IngestResult::Outcome::full:
+          response = unavailable_answer(asker.encoding, result.message);
+          break;
+      }
+      add_headers(response, asker.headers);
+      asker.reply.send(std::move(response));
+    });
+  }
+  forget(decoded_);
+  forget(wire_);
+  if (batch_.pending_bytes() >= kCommitBytes) batch_.commit();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HttpReceiver>> HttpReceiver::start(const HttpReceiverConfig& config,
+                                                          SignalLogs logs, ReceiverStats& stats,
+                                                          ByteBudget& budget) {
+  auto receiver = std::make_unique<Receiver>(config, logs, stats);
+  if (Status status = receiver->listen(budget); !status) return status.error();
+  return std::unique_ptr<HttpReceiver>(std::move(receiver));
+}
+
+}  // namespace holdfast

@@ -1,0 +1,33 @@
+// What the OTLP/HTTP receiver answers, word for word as the Collector's does.
+//
+// Source: OTLP specification, "OTLP/HTTP Response". Pure functions.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "agent/http_server.h"
+
+namespace holdfast {
+
+/// The encoding of a request and so of its answer. `other` is neither and gets 415.
+enum class OtlpEncoding : std::uint8_t { protobuf, json, other };
+
+/// Of a Content-Type; its parameters are not looked at.
+OtlpEncoding encoding_of(std::string_view content_type);
+
+HttpResponse success_answer(OtlpEncoding encoding);
+HttpResponse not_found_answer();
+HttpResponse method_answer();
+HttpResponse media_type_answer();
+
+/// A google.rpc.Status with the HTTP status that belongs to its code. Never tried again.
+HttpResponse status_answer(OtlpEncoding encoding, int rpc_code, std::string_view message);
+
+/// 503 with Retry-After and the same in the Status: try again soon.
+HttpResponse unavailable_answer(OtlpEncoding encoding, std::string_view message);
+
+/// For a Content-Encoding that is not supported, before anything else of the request is judged.
+HttpResponse coding_answer(std::string_view content_type, std::string_view coding);
+
+}  // namespace holdfast

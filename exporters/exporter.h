@@ -36,9 +36,10 @@ struct SendResult {
     retry,      // send the same again after max(backoff, retry_after)
     rejected,  // upstream will never take this body: bisect, the one bad request goes to quarantine
     too_large,  // 413: split
-    hold,       // 401, 403, 408: keep and try again with the longest interval
+    hold,       // 401, 403, 404, 408, …: keep and try again with the longest interval
   };
   Outcome outcome = Outcome::retry;
+  bool upstream_down = false;  // it concerns all signals of the exporter, not this body or path
   std::optional<std::chrono::milliseconds> retry_after;  // as the upstream asked
   int status = 0;                                        // HTTP status, 0 when there was no answer
   std::string message;  // for log and quarantine: transport error or body, cut to 1 KiB

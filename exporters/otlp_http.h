@@ -6,6 +6,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,7 +25,13 @@ struct OtlpHttpOptions {
   std::string ca_file;
 };
 
-/// Thread safety: may be called from any thread; each exporter is then its owner's alone.
+/// A header that may go out: its name a token, its value without control characters, and none of
+/// those that describe the body. Others are left out, so that no value can smuggle in a line.
+bool is_sendable_header(std::string_view name, std::string_view value);
+
+/// Proxies come from the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY; never for loopback),
+/// redirects are not followed. Thread safety: may be called from any thread; each exporter is then
+/// its owner's alone.
 std::unique_ptr<Exporter> make_otlp_http_exporter(const OtlpHttpOptions& options, Signal signal);
 
 }  // namespace holdfast

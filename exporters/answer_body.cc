@@ -1,0 +1,147 @@
+#include "exporters/answer_body.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <array>
+
+namespace holdfast {
+namespace {
+
+/// One field of a protobuf message, as far as answers have them.
+struct Field {
+  std::uint64_t number = 0;
+  std::uint64_t integer = 0;
+  std::string_view bytes;
+};
+
+bool take_varint(std::string_view& rest, std::uint64_t& value) {
+  value = 0;
+  for (unsigned shift = 0; shift < 64 && !rest.empty(); shift += 7) {
+    const auto byte = static_cast<std::uint8_t>(rest.front());
+    rest.remove_prefix(1);
+    value |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
+    if (byte < 0x80) return true;
+  }
+  return false;
+}
+
+bool take_bytes(std::string_view& rest, std::uint64_t length, std::string_view& bytes) {
+  if (length > rest.size()) return false;
+  bytes = rest.substr(0, length);
+  rest.remove_prefix(length);
+  return true;
+}
+
+/// The next field; false at the end and where the bytes make no sense.
+bool take_field(std::string_view& rest, Field& field) {
+  std::uint64_t tag = 0;
+  if (!take_varint(rest, tag)) return false;
+  field = {.number = tag >> 3};
+  switch (tag & 7) {
+    case 0:
+      return take_varint(rest, field.integer);
+    case 1:
+      return take_bytes(rest, 8, field.bytes);
+    case 2: {
+      std::uint64_t length = 0;
+      return take_varint(rest, length) && take_bytes(rest, length, field.bytes);
+    }
+    case 5:
+      return take_bytes(rest, 4, field.bytes);
+    default:
+      return false;
+  }
+}
+
+PartialSuccess protobuf_partial_success(std::string_view body) {
+  PartialSuccess partial;
+  for (Field outer; take_field(body, outer);) {
+    if (outer.number != 1) continue;
+    for (Field inner; take_field(outer.bytes, inner);) {
+      if (inner.number == 1) partial.rejected_items = inner.integer;
+      if (inner.number == 2) partial.message = inner.bytes;
+    }
+  }
+  return partial;
+}
+
+/// OTLP/JSON writes 64-bit integers as strings and takes numbers too.
+std::uint64_t json_integer(const simdjson::dom::element& value) {
+  std::uint64_t number = 0;
+  if (value.get(number) == simdjson::SUCCESS) return number;
+  std::string_view text;
+  if (value.get(text) != simdjson::SUCCESS || text.empty() || text.size() > 19) return 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return 0;
+    number = number * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  return number;
+}
+
+PartialSuccess json_partial_success(std::string_view body) {
+  static constexpr std::array<const char*, 3> kRejected{"rejectedSpans", "rejectedDataPoints",
+                                                        "rejectedLogRecords"};
+  PartialSuccess partial;
+  simdjson::dom::parser parser;
+  simdjson::dom::element success;
+  if (parser.parse(body.data(), body.size())["partialSuccess"].get(success) != simdjson::SUCCESS) {
+    return partial;
+  }
+  for (const char* key : kRejected) {
+    simdjson::dom::element count;
+    if (success[key].get(count) == simdjson::SUCCESS) partial.rejected_items = json_integer(count);
+  }
+  std::string_view message;
+  if (success["errorMessage"].get(message) == simdjson::SUCCESS) partial.message = message;
+  return partial;
+}
+
+std::string json_status_message(std::string_view body) {
+  simdjson::dom::parser parser;
+  std::string_view message;
+  if (parser.parse(body.data(), body.size())["message"].get(message) != simdjson::SUCCESS)
+    return {};
+  return std::string(message);
+}
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [lower](char x, char y) { return lower(x) == lower(y); });
+}
+
+}  // namespace
+
+AnswerEncoding answer_encoding(std::string_view content_type) {
+  content_type = content_type.substr(0, content_type.find(';'));
+  while (!content_type.empty() && (content_type.back() == ' ' || content_type.back() == '\t')) {
+    content_type.remove_suffix(1);
+  }
+  if (equals_ignoring_case(content_type, "application/x-protobuf")) return AnswerEncoding::protobuf;
+  if (equals_ignoring_case(content_type, "application/json")) return AnswerEncoding::json;
+  return AnswerEncoding::other;
+}
+
+std::optional<PartialSuccess> read_partial_success(AnswerEncoding encoding, std::string_view body) {
+  PartialSuccess partial;
+  if (encoding == AnswerEncoding::protobuf) partial = protobuf_partial_success(body);
+  if (encoding == AnswerEncoding::json) partial = json_partial_success(body);
+  // An int64 that is negative counts nothing.
+  if (partial.rejected_items > INT64_MAX) partial.rejected_items = 0;
+  if (partial.rejected_items == 0 && partial.message.empty()) return std::nullopt;
+  return partial;
+}
+
+std::string read_status_message(AnswerEncoding encoding, std::string_view body) {
+  if (encoding == AnswerEncoding::json) return json_status_message(body);
+  std::string message;
+  if (encoding == AnswerEncoding::protobuf) {
+    for (Field field; take_field(body, field);) {
+      if (field.number == 2) message = field.bytes;
+    }
+  }
+  return message;
+}
+
+}  // namespace holdfast

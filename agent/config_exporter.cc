@@ -1,0 +1,284 @@
+// exporters: otlp_http (alias otlphttp), debug and nop.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "agent/config_parts.h"
+#include "agent/config_values.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr milliseconds kNotNegative{0};
+constexpr milliseconds kPositive{1};
+
+Reader url(std::string& out) {
+  return [&out](const Value& value) {
+    std::string content;
+    text(content)(value);
+    if (content.empty()) return;
+    if (is_http_url(content)) {
+      out = content;
+      return;
+    }
+    const bool bare = content.find("://") == std::string::npos && is_http_url("http://" + content);
+    value.fail(fmt::format("{} is not an http:// or https:// URL", quoted(content)),
+               bare ? fmt::format("did you mean {}?", quoted("http://" + content)) : "");
+  };
+}
+
+Reader own_headers(std::vector<std::pair<std::string, std::string>>& out) {
+  return [&out](const Value& value) {
+    headers(out)(value);
+    for (const auto& [name, content] : out) {
+      std::string lower = name;
+      std::transform(lower.begin(), lower.end(), lower.begin(),
+                     [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+      for (const char* own : {"content-type", "content-encoding", "content-length",
+                              "transfer-encoding", "connection"}) {
+        if (lower == own) value.fail_at(name, "is a header that the exporter sets itself");
+      }
+    }
+  };
+}
+
+Reader compression(ContentCoding& out) {
+  static constexpr std::array kCodings{
+      ContentCoding::gzip, ContentCoding::identity, ContentCoding::zstd, ContentCoding::zlib,
+      ContentCoding::zlib, ContentCoding::snappy,   ContentCoding::lz4,  ContentCoding::identity};
+  return choice({"gzip", "none", "zstd", "zlib", "deflate", "snappy", "lz4", ""},
+                [&out](std::size_t i) { out = kCodings[i]; });
+}
+
+Keys tls_keys(OtlpHttpOptions& options) {
+  Keys keys{
+      {"insecure", accepted()},  // the scheme of the URL decides, as in the Collector
+      {"insecure_skip_verify", boolean(options.insecure_skip_verify)},
+      {"ca_file",
+       [&options](const Value& value) {
+         text(options.ca_file)(value);
+         if (!options.ca_file.empty() && ::access(options.ca_file.c_str(), R_OK) != 0) {
+           value.warn(fmt::format("{} cannot be read now: {}", quoted(options.ca_file),
+                                  std::strerror(errno)));
+         }
+       }},
+  };
+  for (const char* name :
+       {"ca_pem", "cert_file", "cert_pem", "key_file", "key_pem", "min_version", "max_version",
+        "cipher_suites", "curve_preferences", "reload_interval", "server_name_override",
+        "include_system_ca_certs_pool", "include_insecure_cipher_suites", "tpm"}) {
+    keys.push_back(
+        {name, refused_unless_off("supported: insecure, insecure_skip_verify, ca_file")});
+  }
+  return keys;
+}
+
+void read_retry(const Value& value, RetryConfig& retry) {
+  const auto forever = [](const Value& v) {
+    milliseconds ignored{0};
+    duration(ignored, kNotNegative)(v);  // nothing is given up for time: docs/configuration.md
+  };
+  read_section(value, {
+                          {"enabled", boolean(retry.enabled)},
+                          {"initial_interval", duration(retry.initial_interval, kPositive)},
+                          {"randomization_factor", number(retry.randomization_factor, 0, 1)},
+                          {"multiplier", number(retry.multiplier, 1, 1000)},
+                          {"max_interval", duration(retry.max_interval, kPositive)},
+                          {"max_elapsed_time", forever},
+                      });
+  if (retry.initial_interval > retry.max_interval) {
+    value.warn(fmt::format("max_interval ({}) is less than initial_interval, which is taken for it",
+                           duration_text(retry.max_interval)));
+    retry.max_interval = retry.initial_interval;
+  }
+}
+
+BatchConfig read_queue_batch(const Value& value) {
+  BatchConfig batch;
+  batch.timeout = milliseconds(200);
+  std::uint64_t min_size = batch.items_target;
+  std::uint64_t max_size = 0;
+  bool bytes = false;
+  read_section(value,
+               {
+                   {"flush_timeout", duration(batch.timeout, kPositive)},
+                   {"min_size", integer(min_size, {})},
+                   {"max_size", integer(max_size, {})},
+                   {"sizer", choice({"items", "bytes"}, [&](std::size_t i) { bytes = i == 1; })},
+                   {"partition", refused_unless_off("")},
+               });
+  if (max_size != 0 && max_size < min_size) {
+    value.fail_at("max_size", fmt::format("must not be less than min_size ({})", min_size));
+    return batch;
+  }
+  const std::uint64_t limit = max_size != 0 ? max_size : min_size;
+  if (bytes) {
+    if (limit != 0) batch.raw_bytes_max = limit;
+    return batch;
+  }
+  batch.items_target = min_size;
+  if (limit != 0) batch.items_max = limit;
+  return batch;
+}
+
+Reader queue_enabled() {
+  return [](const Value& value) {
+    bool enabled = true;
+    boolean(enabled)(value);
+    if (!enabled) {
+      value.fail("false is not supported in this version: everything goes through the buffer");
+    }
+  };
+}
+
+Keys queue_keys(DeclaredExporter& exporter) {
+  const auto limits = "the buffer is limited by extensions::disk_buffer::max_folder_size";
+  const auto words = [](const Value& value) {
+    choice({"requests", "items", "bytes"}, [](std::size_t) {})(value);
+  };
+  const auto storage = [&exporter](const Value& value) {
+    text(exporter.storage)(value);
+    exporter.storage_place = value.node.place;
+  };
+  const auto batch = [&exporter](const Value& value) {
+    exporter.config.batch = read_queue_batch(value);
+  };
+  return {
+      {"enabled", queue_enabled()},
+      {"num_consumers", no_effect("one connection a signal keeps the order")},
+      {"queue_size", no_effect(limits)},
+      {"sizer", words},
+      {"block_on_overflow", no_effect("extensions::disk_buffer::overflow says what happens")},
+      {"wait_for_result", no_effect("a request is answered when it is on disk")},
+      {"storage", storage},
+      {"batch", batch},
+  };
+}
+
+Keys transport_keys() {
+  const auto connections = "each signal has one connection, kept open";
+  const auto http1 = "requests go over HTTP/1.1";
+  return {
+      {"read_buffer_size", no_effect("buffers have a fixed size")},
+      {"write_buffer_size", no_effect("buffers have a fixed size")},
+      {"max_idle_conns", no_effect(connections)},
+      {"max_idle_conns_per_host", no_effect(connections)},
+      {"max_conns_per_host", no_effect(connections)},
+      {"idle_conn_timeout", no_effect(connections)},
+      {"disable_keep_alives", no_effect(connections)},
+      {"http2_read_idle_timeout", no_effect(http1)},
+      {"http2_ping_timeout", no_effect(http1)},
+      {"force_attempt_http2", no_effect(http1)},
+      {"cookies", no_effect_section("cookies are not kept", {"enabled"})},
+      {"auth", refused("an Authorization header can be set in headers")},
+      {"proxy_url", refused_unless_off("")},
+      {"middlewares", refused_unless_off("")},
+  };
+}
+
+Reader encoding() {
+  return [](const Value& value) {
+    std::string word = "proto";
+    text(word)(value);
+    if (word == "json") {
+      value.fail("\"json\" is not supported in this version", "supported: proto");
+    } else if (word != "proto") {
+      value.fail(fmt::format("{} is not one of proto", quoted(word)));
+    }
+  };
+}
+
+void read_otlp_http(const ComponentId& id, const Value& value, Declared& declared) {
+  DeclaredExporter exporter;
+  exporter.key = value.key;
+  exporter.config.name = id.id;
+  exporter.config.kind = ExporterConfig::Kind::otlp_http;
+  OtlpHttpOptions& options = exporter.config.otlp_http;
+  std::string base;
+  std::array<std::string, kSignalCount> own;
+  Keys keys{
+      {"endpoint", url(base)},
+      {"traces_endpoint", url(own[index_of(Signal::traces)])},
+      {"metrics_endpoint", url(own[index_of(Signal::metrics)])},
+      {"logs_endpoint", url(own[index_of(Signal::logs)])},
+      {"headers", own_headers(options.headers)},
+      {"compression", compression(options.compression)},
+      {"compression_params",
+       no_effect_section("bodies are compressed once, at one level", {"level"})},
+      {"encoding", encoding()},
+      {"timeout", duration(options.timeout, kNotNegative)},
+      {"tls", section(tls_keys(options))},
+      {"retry_on_failure", [&](const Value& v) { read_retry(v, exporter.config.retry); }},
+      {"sending_queue", section(queue_keys(exporter))},
+  };
+  for (Key& key : transport_keys()) keys.push_back(std::move(key));
+  read_section(value, keys);
+
+  const bool named =
+      value.node.find("endpoint") != nullptr ||
+      std::any_of(kSignals.begin(), kSignals.end(), [&](Signal signal) {
+        return value.node.find(fmt::format("{}_endpoint", name_of(signal))) != nullptr;
+      });
+  if (!named) {
+    value.fail_at("endpoint", "is missing: where to send to", "as in endpoint: http://host:4318");
+  }
+  while (!base.empty() && base.back() == '/') base.pop_back();
+  for (const Signal signal : kSignals) {
+    std::string& target = options.urls[index_of(signal)];
+    if (!own[index_of(signal)].empty()) {
+      target = own[index_of(signal)];
+    } else if (!base.empty()) {
+      target = base + std::string(traits(signal).http_path);
+    }
+  }
+  declared.exporters.push_back(std::move(exporter));
+}
+
+void read_debug(const ComponentId& id, const Value& value, Declared& declared) {
+  DeclaredExporter exporter;
+  exporter.key = value.key;
+  exporter.config.name = id.id;
+  exporter.config.kind = ExporterConfig::Kind::debug;
+  DebugVerbosity& verbosity = exporter.config.debug_verbosity;
+  static constexpr std::array kVerbosities{DebugVerbosity::basic, DebugVerbosity::normal,
+                                           DebugVerbosity::detailed};
+  const auto all = "every batch is written to the log";
+  read_section(value,
+               {
+                   {"verbosity", choice({"basic", "normal", "detailed"},
+                                        [&](std::size_t i) { verbosity = kVerbosities[i]; })},
+                   {"sampling_initial", no_effect(all)},
+                   {"sampling_thereafter", no_effect(all)},
+                   {"use_internal_logger", no_effect(all)},
+                   {"output_paths", no_effect(all)},
+               });
+  declared.exporters.push_back(std::move(exporter));
+}
+
+void read_nop(const ComponentId& id, const Value& value, Declared& declared) {
+  read_section(value, {});
+  DeclaredExporter exporter;
+  exporter.key = value.key;
+  exporter.config.name = id.id;
+  exporter.config.kind = ExporterConfig::Kind::nop;
+  declared.exporters.push_back(std::move(exporter));
+}
+
+}  // namespace
+
+void read_exporters(const Value& section, Declared& declared) {
+  const auto with = [&](auto read) {
+    return [&declared, read](const ComponentId& id, const Value& v) { read(id, v, declared); };
+  };
+  declared.exporter_ids = read_components(section, "exporter",
+                                          {{"otlp_http", with(read_otlp_http)},
+                                           {"otlphttp", with(read_otlp_http)},
+                                           {"debug", with(read_debug)},
+                                           {"nop", with(read_nop)}});
+}
+
+}  // namespace holdfast

@@ -1,0 +1,111 @@
+// extensions: health_check, file_storage, and those that are accepted without effect.
+#include <fmt/format.h>
+
+#include "agent/config_parts.h"
+#include "agent/config_values.h"
+
+namespace holdfast {
+
+namespace {
+
+Reader optional_text(std::optional<std::string>& out) {
+  return [&out](const Value& value) {
+    if (!value.is_null()) out = text_of(value);
+  };
+}
+
+Reader health_path(std::string& out) {
+  return [&out](const Value& value) {
+    text(out)(value);
+    if (out.empty() || out.front() != '/') {
+      value.fail(fmt::format("{} is not a path", quoted(out)), "a path starts with /");
+      out = "/";
+    } else if (out == "/status" || out == "/metrics") {
+      value.fail(fmt::format("{} is in use for the agent's own pages", quoted(out)));
+    }
+  };
+}
+
+void read_health_check(const Value& value, DeclaredExtension& extension) {
+  HealthConfig health;
+  Keys keys{
+      {"endpoint", endpoint(health.endpoint)},
+      {"path", health_path(health.path)},
+      {"response_body", section({
+                            {"healthy", optional_text(health.body_healthy)},
+                            {"unhealthy", optional_text(health.body_unhealthy)},
+                        })},
+      {"check_collector_pipeline",
+       section({
+           {"enabled", refused_unless_off("/status tells the state of the pipelines")},
+           {"interval", accepted()},
+           {"exporter_failure_threshold", accepted()},
+       })},
+  };
+  for (const char* name :
+       {"transport", "tls", "auth", "cors", "response_headers", "include_metadata",
+        "compression_algorithms", "max_request_body_size", "read_timeout", "read_header_timeout",
+        "write_timeout", "idle_timeout", "keep_alives_enabled", "middlewares", "use_v2", "http",
+        "grpc", "component_health"}) {
+    keys.push_back({name, refused_unless_off("supported: endpoint, path, response_body")});
+  }
+  read_section(value, keys);
+  const Member* member = value.node.find("endpoint");
+  extension.listener = {health.endpoint, value.key,
+                        member != nullptr ? member->value.place : extension.id.place};
+  extension.health = std::move(health);
+}
+
+void read_file_storage(const Value& value, DeclaredExtension& extension) {
+  constexpr std::uint64_t kBytesMin = 1ULL << 20;
+  FileStorage storage;
+  const auto fsync = [](const Value& v) {
+    bool on = true;
+    boolean(on)(v);
+    if (!on) v.warn("false has no effect: extensions::disk_buffer::durability decides");
+  };
+  read_section(
+      value,
+      {
+          {"directory", text(storage.directory)},
+          {"create_directory", accepted()},  // it is always made
+          {"directory_permissions", permissions(storage.directory_permissions)},
+          {"timeout", no_effect("a directory in use by another process is told at once")},
+          {"fsync", fsync},
+          {"recreate", no_effect("damage costs the damaged record, never the file")},
+          {"max_size", size(storage.bytes_max, kBytesMin, 1ULL << 50)},
+          {"compaction",
+           no_effect_section("files are deleted when they are delivered",
+                             {"on_start", "on_rebound", "directory", "rebound_needed_threshold_mib",
+                              "rebound_trigger_threshold_mib", "max_transaction_size",
+                              "check_interval", "cleanup_on_start"})},
+      });
+  if (storage.directory.empty()) value.fail_at("directory", "must not be empty");
+  extension.file_storage = std::move(storage);
+}
+
+}  // namespace
+
+void read_extensions(const Value& section, Declared& declared) {
+  const auto with = [&declared](auto read) {
+    return [&declared, read](const ComponentId& id, const Value& value) {
+      DeclaredExtension extension;
+      extension.id = id;
+      extension.key = value.key;
+      read(value, extension);
+      declared.extensions.push_back(std::move(extension));
+    };
+  };
+  const auto disk_buffer = [](const Value& value, DeclaredExtension& extension) {
+    extension.disk_buffer = read_disk_buffer(value);
+  };
+  const auto nothing = [](const Value&, DeclaredExtension&) {};
+  declared.extension_ids = read_components(section, "extension",
+                                           {{"health_check", with(read_health_check)},
+                                            {"file_storage", with(read_file_storage)},
+                                            {"disk_buffer", with(disk_buffer)},
+                                            {"pprof", with(nothing)},
+                                            {"zpages", with(nothing)}});
+}
+
+}  // namespace holdfast

@@ -1,0 +1,94 @@
+#include "agent/config_findings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+namespace holdfast {
+
+namespace {
+
+auto order_of(const Place& place) { return std::tie(place.source, place.line, place.column); }
+
+bool same(const Diagnostic& a, const Diagnostic& b) {
+  return a.file == b.file && a.line == b.line && a.column == b.column && a.key == b.key &&
+         a.message == b.message;
+}
+
+}  // namespace
+
+std::string Diagnostic::text() const {
+  std::string out = file;
+  if (line > 0) out += fmt::format("{}{}:{}", file.empty() ? "" : ":", line, column);
+  if (!out.empty()) out += ": ";
+  if (!key.empty()) out += key + ": ";
+  out += message;
+  if (!hint.empty()) out += " (" + hint + ")";
+  return out;
+}
+
+int Findings::add_source(std::string name) {
+  sources_.push_back(std::move(name));
+  return static_cast<int>(sources_.size()) - 1;
+}
+
+Findings::Finding Findings::make(const Place& place, std::string key, std::string message,
+                                 std::string hint) const {
+  const bool known = place.source >= 0 && static_cast<std::size_t>(place.source) < sources_.size();
+  return {place,
+          {known ? sources_[static_cast<std::size_t>(place.source)] : "", place.line, place.column,
+           std::move(key), std::move(message), std::move(hint)}};
+}
+
+void Findings::error(const Place& place, std::string key, std::string message, std::string hint) {
+  errors_.push_back(make(place, std::move(key), std::move(message), std::move(hint)));
+}
+
+void Findings::warning(const Place& place, std::string key, std::string message) {
+  warnings_.push_back(make(place, std::move(key), std::move(message), {}));
+}
+
+std::vector<Diagnostic> Findings::errors() const {
+  std::vector<Finding> sorted = errors_;
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Finding& a, const Finding& b) {
+    return order_of(a.place) < order_of(b.place);
+  });
+  std::vector<Diagnostic> out;
+  for (Finding& finding : sorted) {
+    // The same fault of a general key shows once for each signal that it holds for.
+    const bool seen = std::any_of(out.begin(), out.end(), [&](const Diagnostic& other) {
+      return same(other, finding.diagnostic);
+    });
+    if (!seen) out.push_back(std::move(finding.diagnostic));
+  }
+  return out;
+}
+
+std::vector<std::string> Findings::warnings() const {
+  std::vector<std::string> out;
+  for (const Finding& finding : warnings_) {
+    std::string text = finding.diagnostic.text();
+    if (std::find(out.begin(), out.end(), text) == out.end()) out.push_back(std::move(text));
+  }
+  return out;
+}
+
+std::string printable(std::string_view text) {
+  constexpr std::size_t kShownMax = 80;
+  std::string out;
+  for (const char c : text.substr(0, kShownMax)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  if (text.size() > kShownMax) out += "…";
+  return out;
+}
+
+std::string quoted(std::string_view text) { return '"' + printable(text) + '"'; }
+
+}  // namespace holdfast

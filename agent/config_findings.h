@@ -1,0 +1,54 @@
+// What is wrong or worth telling about a configuration, gathered while it is read, so that all of
+// it can be said in one go.
+//
+// Owned by load_config() for one run. Single-threaded.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/config.h"
+
+namespace holdfast {
+
+/// Where something stood: a source (index into Findings) with line and column from 1; line 0: the
+/// source has no lines (--set).
+struct Place {
+  int source = -1;
+  int line = 0;
+  int column = 0;
+};
+
+class Findings {
+ public:
+  /// Gives the index that stands for this source in every Place.
+  int add_source(std::string name);
+
+  void error(const Place& place, std::string key, std::string message, std::string hint = {});
+  void warning(const Place& place, std::string key, std::string message);
+
+  bool ok() const { return errors_.empty(); }
+  /// Without repetitions, in the order of sources and lines.
+  std::vector<Diagnostic> errors() const;
+  std::vector<std::string> warnings() const;
+
+ private:
+  struct Finding {
+    Place place;
+    Diagnostic diagnostic;
+  };
+  Finding make(const Place& place, std::string key, std::string message, std::string hint) const;
+
+  std::vector<std::string> sources_;
+  std::vector<Finding> errors_;
+  std::vector<Finding> warnings_;
+};
+
+/// `text` fit for a message: control characters escaped, cut after 80 bytes.
+std::string printable(std::string_view text);
+
+/// `printable` in double quotes.
+std::string quoted(std::string_view text);
+
+}  // namespace holdfast

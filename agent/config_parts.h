@@ -1,0 +1,144 @@
+// The parts of a configuration between the tree and the structs of config.h: what is declared in
+// each section, with the places that a later check may have to name.
+//
+// Owned by load_config() for one run. Single-threaded.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/config.h"
+#include "agent/config_section.h"
+
+namespace holdfast {
+
+/// "type" or "type/name", as components and pipelines are called.
+struct ComponentId {
+  std::string id;
+  std::string type;
+  std::string name;
+  Place place;
+};
+
+/// Nothing, and an error, if `id` is not one.
+std::optional<ComponentId> parse_component_id(std::string_view id, const Place& place,
+                                              const std::string& key, Findings& findings);
+
+struct ComponentKind {
+  std::string type;
+  std::function<void(const ComponentId&, const Value&)> read;
+};
+
+/// Goes through `receivers:` and the like. Types that no kind has are errors. Returns all ids, so
+/// that what refers to a wrong one is not called undefined as well.
+std::vector<std::string> read_components(const Value& section, std::string_view noun,
+                                         const std::vector<ComponentKind>& kinds);
+
+/// A section of which all is accepted and without effect; unknown keys in it are errors still.
+Reader no_effect_section(std::string reason, std::vector<std::string> names);
+
+/// A port that the agent will listen on.
+struct Listener {
+  std::string endpoint;
+  std::string key;
+  Place place;
+};
+
+struct DeclaredReceiver {
+  OtlpReceiverConfig config;
+  std::vector<Listener> listeners;
+};
+
+struct DeclaredProcessor {
+  std::string id;
+  std::optional<BatchConfig> batch;
+  std::optional<std::size_t> in_flight_bytes_max;
+};
+
+struct DeclaredExporter {
+  ExporterConfig config;
+  std::string key;
+  std::string storage;  // sending_queue.storage
+  Place storage_place;
+};
+
+struct FileStorage {
+  std::string directory = "/var/lib/otelcol/file_storage";
+  unsigned directory_permissions = 0750;
+  std::uint64_t bytes_max = 0;  // 0: our own limit
+};
+
+struct DiskBuffer {
+  std::optional<std::string> directory;
+  unsigned directory_permissions = 0750;
+  std::array<LogOptions, kSignalCount> logs;
+};
+
+struct DeclaredExtension {
+  ComponentId id;
+  std::string key;
+  std::optional<HealthConfig> health;
+  std::optional<Listener> listener;
+  std::optional<FileStorage> file_storage;
+  std::optional<DiskBuffer> disk_buffer;
+};
+
+/// All sections but `service`, and the ids in each.
+struct Declared {
+  std::vector<DeclaredReceiver> receivers;
+  std::vector<DeclaredProcessor> processors;
+  std::vector<DeclaredExporter> exporters;
+  std::vector<DeclaredExtension> extensions;
+  std::vector<std::string> receiver_ids;
+  std::vector<std::string> processor_ids;
+  std::vector<std::string> exporter_ids;
+  std::vector<std::string> extension_ids;
+};
+
+void read_receivers(const Value& section, Declared& declared);
+void read_processors(const Value& section, Declared& declared);
+void read_exporters(const Value& section, Declared& declared);
+void read_extensions(const Value& section, Declared& declared);
+DiskBuffer read_disk_buffer(const Value& section);
+
+/// A name in a list of `service`.
+struct Reference {
+  std::string id;
+  Place place;
+};
+
+struct DeclaredPipeline {
+  PipelineConfig config;
+  std::string key;
+  Place place;
+  std::vector<Reference> receivers;
+  std::vector<Reference> processors;
+  std::vector<Reference> exporters;
+};
+
+struct Service {
+  std::vector<Reference> extensions;
+  std::vector<DeclaredPipeline> pipelines;
+  TelemetryConfig telemetry;
+  std::optional<Listener> metrics_listener;
+};
+
+Service read_service(const Value& section);
+void read_telemetry(const Value& section, Service& service);
+void read_references(const Value& list, std::vector<Reference>& out);
+
+/// Puts declarations and service together, and checks what refers to what.
+Config assemble(const Declared& declared, Service service, Findings& findings);
+
+/// Where the buffer lies and with what limits.
+BufferConfig choose_buffer(const std::vector<const DeclaredExtension*>& listed,
+                           const std::vector<const DeclaredExporter*>& exporters,
+                           const Declared& declared, Findings& findings);
+
+/// What this process may use at all: the smaller of the machine's memory and the control group's.
+std::uint64_t memory_total_bytes();
+
+}  // namespace holdfast

@@ -2,8 +2,9 @@
 // /metrics for Prometheus.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +13,8 @@
 #include "agent/config.h"
 #include "agent/http_server.h"
 #include "agent/stats.h"
+#include "buffer/clock.h"
+#include "buffer/filesystem.h"
 #include "buffer/log.h"
 #include "buffer/result.h"
 
@@ -22,25 +25,33 @@ namespace holdfast {
 struct Telemetry {
   std::vector<std::unique_ptr<ReceiverStats>> receivers;
   std::vector<std::unique_ptr<ExporterStats>> exporters;
-  std::array<Log*, kSignalCount> logs{};  // null: the signal has no pipeline
+  std::array<Log*, kSignalCount> logs{};                     // null: the signal has no pipeline
+  std::array<std::uint64_t, kSignalCount> capacity_bytes{};  // max_folder_size
   const ByteBudget* budget = nullptr;
   std::string buffer_directory;
-  std::int64_t start_unix_ns = 0;
+  std::uint64_t free_bytes_min = 0;  // min_free: the floor under the disk's free space
+  FileSystem* filesystem = &posix_filesystem();
+  const Clock* clock = &system_clock();
+  std::int64_t start_unix_ns = clock->unix_ns();      // for people
+  std::int64_t start_steady_ns = clock->steady_ns();  // for the uptime: no NTP step moves it
   std::atomic<bool> ready{false};
 };
 
-/// Prometheus text format 0.0.4 of everything.
+/// Prometheus text format 0.0.4 of everything. Any thread.
 std::string render_metrics(const Telemetry& telemetry);
 
-/// The JSON of /status.
+/// The JSON of /status. Any thread.
 std::string render_status(const Telemetry& telemetry);
 
+/// Owned by the agent; start() and stop() on its thread, requests are answered on the server's own.
 class HealthPort {
  public:
+  /// `telemetry` must outlive it.
   static Result<std::unique_ptr<HealthPort>> start(const HealthConfig& config,
                                                    const Telemetry& telemetry);
   ~HealthPort();
   std::uint16_t port() const;
+  /// Idempotent.
   void stop();
 
  private:

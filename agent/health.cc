@@ -1,0 +1,161 @@
+#include "agent/health.h"
+
+#include <chrono>
+#include <utility>
+
+#include "agent/json_writer.h"
+#include "agent/time_text.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::size_t kBodyBytesMax = 64U << 10;
+constexpr std::size_t kHeaderBytesMax = 16U << 10;
+constexpr std::size_t kConnectionsMax = 32;
+constexpr std::chrono::milliseconds kTimeout{10'000};
+constexpr std::chrono::milliseconds kStopGrace{200};
+
+constexpr std::string_view kStatusPath = "/status";
+constexpr std::string_view kMetricsPath = "/metrics";
+
+HttpServerOptions options_for(const std::string& endpoint) {
+  HttpServerOptions options;
+  options.endpoint = endpoint;
+  options.body_bytes_max = kBodyBytesMax;
+  options.header_bytes_max = kHeaderBytesMax;
+  options.connections_max = kConnectionsMax;
+  options.header_timeout = kTimeout;
+  options.body_timeout = kTimeout;
+  options.write_timeout = kTimeout;
+  return options;
+}
+
+HttpResponse text_response(int status, std::string text) {
+  HttpResponse response;
+  response.status = status;
+  response.content_type = "text/plain; charset=utf-8";
+  response.body = std::move(text);
+  return response;
+}
+
+/// An answer for a page that is only read; null when the method suits it.
+std::unique_ptr<HttpResponse> refuse_method(const HttpRequest& head) {
+  if (head.method == "GET" || head.method == "HEAD") return nullptr;
+  auto response = std::make_unique<HttpResponse>(text_response(405, "405 method not allowed\n"));
+  response->headers.emplace_back("Allow", "GET, HEAD");
+  return response;
+}
+
+std::unique_ptr<HttpResponse> not_found() {
+  return std::make_unique<HttpResponse>(text_response(404, "404 page not found\n"));
+}
+
+HttpResponse metrics_response(const Telemetry& telemetry) {
+  HttpResponse response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.body = render_metrics(telemetry);
+  return response;
+}
+
+HttpResponse status_response(const Telemetry& telemetry) {
+  HttpResponse response;
+  response.content_type = "application/json";
+  response.body = render_status(telemetry);
+  response.headers.emplace_back("Cache-Control", "no-store");
+  return response;
+}
+
+/// As the Collector's health_check extension answers, any method.
+HttpResponse health_response(const HealthConfig& config, const Telemetry& telemetry) {
+  const bool ready = telemetry.ready.load(std::memory_order_relaxed);
+  HttpResponse response;
+  response.status = ready ? 200 : 503;
+  if (config.body_healthy || config.body_unhealthy) {
+    response.content_type = "text/plain; charset=utf-8";
+    response.body = (ready ? config.body_healthy : config.body_unhealthy).value_or("");
+    return response;
+  }
+  response.content_type = "application/json";
+  JsonWriter json;
+  json.begin_object();
+  json.key("status").string(ready ? "Server available" : "Server not available");
+  // While it is not ready the extension shows its empty time.
+  json.key("upSince").string(ready ? rfc3339_nano(telemetry.start_unix_ns)
+                                   : "0001-01-01T00:00:00Z");
+  json.key("uptime").string(
+      ready ? go_duration(telemetry.clock->steady_ns() - telemetry.start_steady_ns) : "");
+  json.end_object();
+  response.body = json.text();
+  return response;
+}
+
+/// The extension matches as Go's ServeMux does: a path that ends in "/" takes all below it.
+bool is_health_path(std::string_view path, const HealthConfig& config) {
+  return config.path.ends_with('/') ? path.starts_with(config.path) : path == config.path;
+}
+
+/// What a path of the health port stands for. The configured path comes before our own pages,
+/// unless it only takes them in as part of all.
+enum class Page : std::uint8_t { health, status, metrics, none };
+Page page_of(const HttpRequest& head, const HealthConfig& config) {
+  const std::string_view path = head.path();
+  if (path == config.path) return Page::health;
+  if (path == kStatusPath) return Page::status;
+  if (path == kMetricsPath) return Page::metrics;
+  return is_health_path(path, config) ? Page::health : Page::none;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HealthPort>> HealthPort::start(const HealthConfig& config,
+                                                      const Telemetry& telemetry) {
+  HttpServer::Handlers handlers;
+  handlers.head = [config](const HttpRequest& head) -> std::unique_ptr<HttpResponse> {
+    switch (page_of(head, config)) {
+      case Page::health:
+        return nullptr;
+      case Page::status:
+      case Page::metrics:
+        return refuse_method(head);
+      case Page::none:
+        break;
+    }
+    return not_found();
+  };
+  handlers.handle = [config, &telemetry](HttpRequest request, HttpReply reply) {
+    switch (page_of(request, config)) {
+      case Page::status:
+        return reply.send(status_response(telemetry));
+      case Page::metrics:
+        return reply.send(metrics_response(telemetry));
+      case Page::health:
+      case Page::none:
+        return reply.send(health_response(config, telemetry));
+    }
+  };
+  auto server = HttpServer::start(options_for(config.endpoint), std::move(handlers));
+  if (!server) return server.error();
+  return std::unique_ptr<HealthPort>(new HealthPort(*std::move(server)));
+}
+
+HealthPort::HealthPort(std::unique_ptr<HttpServer> server) : server_(std::move(server)) {}
+
+HealthPort::~HealthPort() { stop(); }
+
+std::uint16_t HealthPort::port() const { return server_->port(); }
+
+void HealthPort::stop() { server_->stop(kStopGrace); }
+
+Result<std::unique_ptr<HttpServer>> start_metrics_port(const std::string& endpoint,
+                                                       const Telemetry& telemetry) {
+  HttpServer::Handlers handlers;
+  handlers.head = [](const HttpRequest& head) {
+    return head.path() == kMetricsPath ? refuse_method(head) : not_found();
+  };
+  handlers.handle = [&telemetry](const HttpRequest&, const HttpReply& reply) {
+    reply.send(metrics_response(telemetry));
+  };
+  return HttpServer::start(options_for(endpoint), std::move(handlers));
+}
+
+}  // namespace holdfast

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <iterator>
+#include <latch>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -25,7 +26,7 @@ constexpr std::size_t kArmedMax = 4;         // calls that wait for a client
 constexpr std::size_t kReadingMax = 8;       // messages that come in at once, slow ones apart
 constexpr std::size_t kReadingSlowMax = 64;  // slow ones included
 constexpr std::size_t kUnderWayMax = 1024;   // those that wait for a commit included
-constexpr SteadyClock::duration kSlowAfter = std::chrono::seconds(1);
+constexpr SteadyClock::duration kSlowAfter = std::chrono::milliseconds(250);
 constexpr SteadyClock::duration kGiveUpAfter = std::chrono::seconds(30);
 constexpr SteadyClock::duration kStalledWait = std::chrono::milliseconds(50);
 constexpr std::size_t kCommitBytes = 1 << 20;
@@ -121,6 +122,7 @@ class Receiver final : public GrpcReceiver {
   std::string joined_;
   std::string inflated_;
   std::atomic<bool> stopping_{false};
+  std::latch drained_{1};
   std::once_flag stopped_;
   std::jthread thread_;
 };
@@ -138,6 +140,9 @@ void Receiver::stop(std::chrono::milliseconds grace) {
     // Fails the armed calls at once and cancels what is left when the time is up; the thread goes
     // on answering meanwhile and ends with the last call.
     grpc_.server->Shutdown(std::chrono::system_clock::now() + grace);
+    // The queue goes after the server, and after the last operation of the last call.
+    drained_.wait();
+    grpc_.queue->Shutdown();
     thread_.join();
   });
 }
@@ -158,8 +163,7 @@ void Receiver::run() noexcept {
     arm();
     if (armed_.empty()) give_up_oldest();
   }
-  // No call is left and none will be armed, so nothing uses the queue any more.
-  grpc_.queue->Shutdown();
+  drained_.count_down();  // no call is left and none will be armed
   void* tag = nullptr;
   bool ok = false;
   while (grpc_.queue->Next(&tag, &ok)) {

@@ -5,60 +5,16 @@
 #include <algorithm>
 #include <array>
 
+#include "exporters/wire_fields.h"
+
 namespace holdfast {
 namespace {
 
-/// One field of a protobuf message, as far as answers have them.
-struct Field {
-  std::uint64_t number = 0;
-  std::uint64_t integer = 0;
-  std::string_view bytes;
-};
-
-bool take_varint(std::string_view& rest, std::uint64_t& value) {
-  value = 0;
-  for (unsigned shift = 0; shift < 64 && !rest.empty(); shift += 7) {
-    const auto byte = static_cast<std::uint8_t>(rest.front());
-    rest.remove_prefix(1);
-    value |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
-    if (byte < 0x80) return true;
-  }
-  return false;
-}
-
-bool take_bytes(std::string_view& rest, std::uint64_t length, std::string_view& bytes) {
-  if (length > rest.size()) return false;
-  bytes = rest.substr(0, length);
-  rest.remove_prefix(length);
-  return true;
-}
-
-/// The next field; false at the end and where the bytes make no sense.
-bool take_field(std::string_view& rest, Field& field) {
-  std::uint64_t tag = 0;
-  if (!take_varint(rest, tag)) return false;
-  field = {.number = tag >> 3};
-  switch (tag & 7) {
-    case 0:
-      return take_varint(rest, field.integer);
-    case 1:
-      return take_bytes(rest, 8, field.bytes);
-    case 2: {
-      std::uint64_t length = 0;
-      return take_varint(rest, length) && take_bytes(rest, length, field.bytes);
-    }
-    case 5:
-      return take_bytes(rest, 4, field.bytes);
-    default:
-      return false;
-  }
-}
-
 PartialSuccess protobuf_partial_success(std::string_view body) {
   PartialSuccess partial;
-  for (Field outer; take_field(body, outer);) {
+  for (WireField outer; take_field(body, outer);) {
     if (outer.number != 1) continue;
-    for (Field inner; take_field(outer.bytes, inner);) {
+    for (WireField inner; take_field(outer.bytes, inner);) {
       if (inner.number == 1) partial.rejected_items = inner.integer;
       if (inner.number == 2) partial.message = inner.bytes;
     }
@@ -137,7 +93,7 @@ std::string read_status_message(AnswerEncoding encoding, std::string_view body) 
   if (encoding == AnswerEncoding::json) return json_status_message(body);
   std::string message;
   if (encoding == AnswerEncoding::protobuf) {
-    for (Field field; take_field(body, field);) {
+    for (WireField field; take_field(body, field);) {
       if (field.number == 2) message = field.bytes;
     }
   }

@@ -135,7 +135,7 @@ Result<std::unique_ptr<HealthPort>> HealthPort::start(const HealthConfig& config
   };
   auto server = HttpServer::start(options_for(config.endpoint), std::move(handlers));
   if (!server) return server.error();
-  return std::unique_ptr<HealthPort>(new HealthPort(*std::move(server)));
+  return std::unique_ptr<HealthPort>(new HealthPort(std::move(*server)));
 }
 
 HealthPort::HealthPort(std::unique_ptr<HttpServer> server) : server_(std::move(server)) {}

@@ -33,7 +33,6 @@ std::unique_ptr<Exporter> make_exporter(const ExporterConfig& config, Signal sig
 Agent::Agent(Config config) : config_(std::move(config)), budget_(config_.in_flight_bytes_max) {
   telemetry_.budget = &budget_;
   telemetry_.buffer_directory = config_.buffer.directory;
-  telemetry_.start_unix_ns = system_clock().unix_ns();
 }
 
 Agent::~Agent() { stop(); }
@@ -77,6 +76,8 @@ Status Agent::open_buffer() {
 Status Agent::open_log(const PipelineConfig& pipeline) {
   const std::size_t index = index_of(pipeline.signal);
   LogOptions options = config_.buffer.logs[index];
+  telemetry_.capacity_bytes[index] = options.folder_bytes_max;
+  telemetry_.free_bytes_min = std::max(telemetry_.free_bytes_min, options.free_bytes_min);
   options.report = [signal = pipeline.signal](std::string_view message, std::string_view detail) {
     log(LogLevel::warn, message, {{"signal", name_of(signal)}, {"detail", detail}});
   };

@@ -44,6 +44,7 @@ std::optional<Integer> to_integer(std::string_view text) {
   Integer value = 0;
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error == std::errc::result_out_of_range && stop == end) return std::nullopt;
   if (error != std::errc() || stop != end) return integral_double<Integer>(text);
   const std::string_view digits = text.substr(text.front() == '-' ? 1 : 0);
   if (digits.size() > 1 && digits.front() == '0') return std::nullopt;

@@ -9,6 +9,7 @@
 #include <future>
 #include <latch>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,16 +39,6 @@ std::string chunk(std::string_view bytes) {
 
 const std::string kChunkedHead =
     "POST /echo HTTP/1.1\r\nHost: agent\r\nTransfer-Encoding: chunked\r\n\r\n";
-
-template <typename Condition>
-bool becomes_true(Condition condition) {
-  const auto deadline = steady_clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (steady_clock::now() > deadline) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
 
 /// Echoes "METHOD target body". Requests to /hold are kept until release().
 class HttpServerTest : public testing::Test {
@@ -103,6 +94,7 @@ class HttpServerTest : public testing::Test {
     done.get_future().wait();
   }
 
+  std::optional<ByteBudget> budget_;  // outlives the server
   HttpServer::HeadHandler head_;
   HttpServer::RefuseHandler refuse_;
   std::function<void()> end_of_burst_;
@@ -242,7 +234,7 @@ TEST_F(HttpServerTest, TheOwnerGivesRefusalsTheirForm) {
 }
 
 TEST_F(HttpServerTest, ABodyIsInTheBudgetUntilItsAnswerIsWritten) {
-  ByteBudget budget(10'000);
+  ByteBudget& budget = budget_.emplace(10'000);
   start({.budget = &budget});
   RawHttpClient one = client();
   RawHttpClient two = client();
@@ -267,7 +259,7 @@ TEST_F(HttpServerTest, ABodyIsInTheBudgetUntilItsAnswerIsWritten) {
 }
 
 TEST_F(HttpServerTest, ARequestLargerThanTheBudgetPassesAlone) {
-  ByteBudget budget(100);
+  ByteBudget& budget = budget_.emplace(100);
   start({.budget = &budget});
   RawHttpClient one = client();
   EXPECT_EQ(200, one.exchange(post(std::string(90'000, 'x'))).status);
@@ -278,7 +270,7 @@ TEST_F(HttpServerTest, ARequestLargerThanTheBudgetPassesAlone) {
 }
 
 TEST_F(HttpServerTest, ALeaseGrowsForWhatTheOwnerInflates) {
-  ByteBudget budget(1'000);
+  ByteBudget& budget = budget_.emplace(1'000);
   start({.budget = &budget});
   RawHttpClient one = client();
   one.send(post(std::string(600, 'x'), "", "/hold"));
@@ -300,7 +292,7 @@ TEST_F(HttpServerTest, ALeaseGrowsForWhatTheOwnerInflates) {
 }
 
 TEST_F(HttpServerTest, SlowHeadsAndBodiesTimeOut) {
-  ByteBudget budget(1'000);
+  ByteBudget& budget = budget_.emplace(1'000);
   start({.header_timeout = milliseconds(60), .body_timeout = milliseconds(60), .budget = &budget});
   for (const std::string& start_of_request :
        {std::string("POST /ec"), std::string("POST / HTTP/1.1\r\nHost: a\r\nX:"),
@@ -369,7 +361,7 @@ TEST_F(HttpServerTest, ConnectionsOverTheCapAreToldSo) {
 }
 
 TEST_F(HttpServerTest, ClientsMayVanishAtAnyMoment) {
-  ByteBudget budget(1U << 20);
+  ByteBudget& budget = budget_.emplace(1U << 20);
   start({.budget = &budget});
   const std::string request = post(std::string(200, 'x'), "", "/hold");
   for (std::size_t length = 0; length < request.size(); length += 7) {
@@ -546,7 +538,7 @@ TEST_F(HttpServerTest, AnAnswerToTheHeadSparesTheBody) {
     if (head.path() != "/no") return nullptr;
     return std::make_unique<HttpResponse>(HttpResponse{.status = 404, .body = "no"});
   };
-  ByteBudget budget(10);
+  ByteBudget& budget = budget_.emplace(10);
   start({.budget = &budget});
   RawHttpClient small = client();
   for (int i = 0; i < 3; ++i) {  // read past, on the same connection

@@ -20,6 +20,8 @@
 
 namespace holdfast {
 
+class BatchDelivery;
+
 struct DrainOptions {
   Signal signal = Signal::traces;
   std::string exporter;  // name, for the log
@@ -38,9 +40,15 @@ class Drain {
   void request_stop();
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-  std::jthread thread_;
+  void run(const std::stop_token& stop);
+  /// Claims records until the batch is full, or its time to wait for more is over.
+  void gather(const std::stop_token& stop);
+  void take(const Claim& claim);
+
+  const DrainOptions options_;
+  LogReader& reader_;
+  std::unique_ptr<BatchDelivery> delivery_;
+  std::jthread thread_;  // last: it uses the rest
 };
 
 }  // namespace holdfast

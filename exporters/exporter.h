@@ -40,6 +40,8 @@ struct SendResult {
   };
   Outcome outcome = Outcome::retry;
   bool upstream_down = false;  // it concerns all signals of the exporter, not this body or path
+  bool unanswered = false;  // a body, or part of it, went out and nothing came back: too large for
+                            // the line, or it broke the upstream
   std::optional<std::chrono::milliseconds> retry_after;  // as the upstream asked
   int status = 0;                                        // HTTP status, 0 when there was no answer
   std::string message;  // for log and quarantine: transport error or body, cut to 1 KiB

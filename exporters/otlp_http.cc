@@ -111,7 +111,12 @@ class OtlpHttpExporter : public Exporter {
     // libcurl takes a head that ends with the connection for a whole one.
     if (code == CURLE_OK && !head_complete_) return transport_failure("the answer broke off");
     if (code == CURLE_OK || cut_off_error) return judge_answer(answer, std::time(nullptr));
-    return transport_failure(error_[0] != '\0' ? error_.data() : curl_easy_strerror(code));
+    SendResult failure =
+        transport_failure(error_[0] != '\0' ? error_.data() : curl_easy_strerror(code));
+    curl_off_t uploaded = 0;
+    curl_easy_getinfo(easy_.get(), CURLINFO_SIZE_UPLOAD_T, &uploaded);
+    failure.unanswered = uploaded > 0;
+    return failure;
   }
 
  private:

@@ -1,0 +1,73 @@
+#include "agent/drain.h"
+
+#include <algorithm>
+
+#include "agent/batch_delivery.h"
+#include "agent/logging.h"
+
+namespace holdfast {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+// A wait without work ends by then and begins again.
+constexpr std::chrono::hours kIdleWait{24};
+constexpr std::uint32_t kRecordsMax = 16'384;
+
+}  // namespace
+
+Drain::Drain(DrainOptions options, LogReader& reader, std::unique_ptr<Exporter> exporter,
+             Breaker& breaker, ExporterSignalStats& stats)
+    : options_(std::move(options)),
+      reader_(reader),
+      delivery_(
+          std::make_unique<BatchDelivery>(options_, reader, std::move(exporter), breaker, stats)),
+      thread_([this](std::stop_token stop) noexcept { run(stop); }) {}
+
+Drain::~Drain() = default;
+
+void Drain::request_stop() { thread_.request_stop(); }
+
+void Drain::run(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    if (!reader_.wait_readable(stop, SteadyClock::now() + kIdleWait)) continue;
+    gather(stop);
+    if (!delivery_->deliver(stop)) break;
+    // Also where all that was claimed was damaged: it has been dealt with.
+    reader_.acknowledge();
+  }
+  reader_.rewind();
+}
+
+void Drain::gather(const std::stop_token& stop) {
+  const BatchConfig& limits = options_.batch;
+  BatchBuilder& batch = delivery_->batch();
+  batch.clear();
+  const auto deadline = SteadyClock::now() + limits.timeout;
+  for (;;) {
+    ClaimLimits claim_limits;
+    claim_limits.items_max = limits.items_max - std::min(batch.items(), limits.items_max);
+    claim_limits.raw_bytes_max =
+        limits.raw_bytes_max - std::min(batch.raw_bytes(), limits.raw_bytes_max);
+    claim_limits.records_max = kRecordsMax;
+    const Claim claim = reader_.claim(claim_limits);
+    take(claim);
+    const bool full = claim.limited || batch.items() >= limits.items_target ||
+                      batch.raw_bytes() >= limits.raw_bytes_max;
+    if (full || !reader_.wait_readable(stop, deadline)) return;
+  }
+}
+
+void Drain::take(const Claim& claim) {
+  for (const Record& record : claim.records) {
+    if (Status added = delivery_->batch().add(record); !added) {
+      delivery_->set_aside({.seq = record.seq,
+                            .item_count = record.item_count,
+                            .reason = "corrupt",
+                            .message = added.error().message,
+                            .bytes = record.stored});
+    }
+  }
+}
+
+}  // namespace holdfast

@@ -32,7 +32,7 @@ std::variant<Config, std::vector<Diagnostic>> load_config(const ConfigSources& s
   Findings findings;
   std::optional<Node> root = read_sources(sources, findings);
   if (!root) return findings.errors();
-  expand_tree(*root, findings);
+  if (!expand_tree(*root, findings)) return findings.errors();
   Config config = read_config(*root, findings);
   if (!findings.ok()) return findings.errors();
   config.warnings = findings.warnings();

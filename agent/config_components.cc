@@ -13,7 +13,7 @@ namespace {
 bool is_type(std::string_view type) {
   constexpr std::size_t kTypeMax = 63;
   if (type.empty() || type.size() > kTypeMax) return false;
-  for (const char c : type) {
+  for (const char& c : type) {
     const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
     const bool other = (c >= '0' && c <= '9') || c == '_';
     if (!letter && !(other && &c != type.data())) return false;
@@ -66,7 +66,7 @@ std::vector<std::string> read_components(const Value& section, std::string_view 
       section.findings.error(
           member.place, key,
           fmt::format("{} {} is not supported in this version", noun, quoted(id->type)),
-          suggest(id->type, types));
+          suggest(id->type, types, "supported"));
       continue;
     }
     kind->read(*id, Value{member.value, key, section.findings});

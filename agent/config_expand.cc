@@ -44,6 +44,8 @@ class Expander {
  public:
   explicit Expander(Findings& findings) : findings_(findings) {}
 
+  bool stopped() const { return stopped_; }
+
   void expand(Node& node, const std::string& key, std::size_t depth) {
     if (++nodes_ > kTreeNodesMax || depth > kTreeDepthMax) {
       over_limit(node.place, key);
@@ -62,9 +64,10 @@ class Expander {
     if (is_one_expression(node.text)) {
       expand_whole(node, key, depth);
     } else {
-      // A part of a longer text makes that a string whatever it looks like.
-      node.quoted = node.quoted || node.text.find("${") != std::string::npos;
+      const std::size_t before = expansions_;
       node.text = as_text(node.text, 0);
+      // A part of a longer text makes that a string whatever it looks like.
+      node.quoted = node.quoted || expansions_ > before;
     }
   }
 
@@ -198,6 +201,10 @@ class Expander {
 
 }  // namespace
 
-void expand_tree(Node& root, Findings& findings) { Expander(findings).expand(root, "", 0); }
+bool expand_tree(Node& root, Findings& findings) {
+  Expander expander(findings);
+  expander.expand(root, "", 0);
+  return !expander.stopped();
+}
 
 }  // namespace holdfast

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 namespace holdfast {
@@ -10,11 +11,6 @@ namespace holdfast {
 namespace {
 
 auto order_of(const Place& place) { return std::tie(place.source, place.line, place.column); }
-
-bool same(const Diagnostic& a, const Diagnostic& b) {
-  return a.file == b.file && a.line == b.line && a.column == b.column && a.key == b.key &&
-         a.message == b.message;
-}
 
 }  // namespace
 
@@ -42,6 +38,10 @@ Findings::Finding Findings::make(const Place& place, std::string key, std::strin
 }
 
 void Findings::error(const Place& place, std::string key, std::string message, std::string hint) {
+  if (full()) {
+    ++errors_left_out_;
+    return;
+  }
   errors_.push_back(make(place, std::move(key), std::move(message), std::move(hint)));
 }
 
@@ -49,27 +49,32 @@ void Findings::warning(const Place& place, std::string key, std::string message)
   warnings_.push_back(make(place, std::move(key), std::move(message), {}));
 }
 
-std::vector<Diagnostic> Findings::errors() const {
-  std::vector<Finding> sorted = errors_;
-  std::stable_sort(sorted.begin(), sorted.end(), [](const Finding& a, const Finding& b) {
+std::vector<Findings::Finding> Findings::in_order(std::vector<Finding> findings) {
+  std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
     return order_of(a.place) < order_of(b.place);
   });
+  return findings;
+}
+
+std::vector<Diagnostic> Findings::errors() const {
   std::vector<Diagnostic> out;
-  for (Finding& finding : sorted) {
+  std::set<std::string> told;
+  for (Finding& finding : in_order(errors_)) {
     // The same fault of a general key shows once for each signal that it holds for.
-    const bool seen = std::any_of(out.begin(), out.end(), [&](const Diagnostic& other) {
-      return same(other, finding.diagnostic);
-    });
-    if (!seen) out.push_back(std::move(finding.diagnostic));
+    if (told.insert(finding.diagnostic.text()).second) out.push_back(std::move(finding.diagnostic));
+  }
+  if (errors_left_out_ > 0) {
+    out.push_back({"", 0, 0, "", fmt::format("and {} more errors", errors_left_out_), ""});
   }
   return out;
 }
 
 std::vector<std::string> Findings::warnings() const {
   std::vector<std::string> out;
-  for (const Finding& finding : warnings_) {
+  std::set<std::string> told;
+  for (const Finding& finding : in_order(warnings_)) {
     std::string text = finding.diagnostic.text();
-    if (std::find(out.begin(), out.end(), text) == out.end()) out.push_back(std::move(text));
+    if (told.insert(text).second) out.push_back(std::move(text));
   }
   return out;
 }

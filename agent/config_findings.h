@@ -22,6 +22,8 @@ struct Place {
 
 class Findings {
  public:
+  static constexpr std::size_t kErrorsMax = 200;
+
   /// Gives the index that stands for this source in every Place.
   int add_source(std::string name);
 
@@ -29,6 +31,8 @@ class Findings {
   void warning(const Place& place, std::string key, std::string message);
 
   bool ok() const { return errors_.empty(); }
+  /// So many errors that nobody reads a further one.
+  bool full() const { return errors_.size() >= kErrorsMax; }
   /// Without repetitions, in the order of sources and lines.
   std::vector<Diagnostic> errors() const;
   std::vector<std::string> warnings() const;
@@ -40,8 +44,11 @@ class Findings {
   };
   Finding make(const Place& place, std::string key, std::string message, std::string hint) const;
 
+  static std::vector<Finding> in_order(std::vector<Finding> findings);
+
   std::vector<std::string> sources_;
   std::vector<Finding> errors_;
+  std::size_t errors_left_out_ = 0;
   std::vector<Finding> warnings_;
 };
 

@@ -95,8 +95,7 @@ void emit(YAML::Emitter& out, const Node& node, bool secret) {
 std::variant<std::string, std::vector<Diagnostic>> print_config(const ConfigSources& sources) {
   Findings findings;
   std::optional<Node> root = read_sources(sources, findings);
-  if (root) expand_tree(*root, findings);
-  if (!root || !findings.ok()) return findings.errors();
+  if (!root || !expand_tree(*root, findings) || !findings.ok()) return findings.errors();
   YAML::Emitter out;
   out.SetIndent(2);
   emit(out, *root, false);

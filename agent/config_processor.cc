@@ -67,6 +67,11 @@ struct MemoryLimits {
 /// The Collector's rule: what is below limit less spike is free to use.
 std::uint64_t soft_limit_bytes(const Value& value, const MemoryLimits& limits) {
   if (limits.limit_mib == 0 && limits.limit_percentage == 0) {
+    for (const char* name : {"limit_mib", "limit_percentage"}) {
+      const Member* member = value.node.find(name);
+      // A number that is no good has been complained about.
+      if (member != nullptr && !member->value.text.empty() && member->value.text != "0") return 0;
+    }
     value.fail_at("limit_mib", "limit_mib or limit_percentage must be set", "as in limit_mib: 256");
     return 0;
   }

@@ -107,6 +107,10 @@ void read_section(const Value& section, const Keys& keys) {
       row->read(Value{member.value, path, section.findings});
       continue;
     }
+    if (section.findings.full()) {
+      section.findings.error(member.place, path, "unknown key");
+      continue;
+    }
     std::vector<std::string> names;
     for (const Key& key : keys) names.push_back(key.name);
     section.findings.error(member.place, path, "unknown key", suggest(member.key, names));
@@ -169,10 +173,8 @@ Reader duration(std::chrono::milliseconds& out, std::chrono::milliseconds min) {
           number ? "the unit is missing, as in \"30s\"" : "as in \"1m30s\", \"200ms\"");
     }
     if (*parsed < min) {
-      return value.fail(
-          min.count() <= 1
-              ? fmt::format("must {}be negative", min.count() == 1 ? "not be zero or " : "not ")
-              : fmt::format("must be at least {}", duration_text(min)));
+      const bool positive = min.count() > 0;
+      return value.fail(positive ? "must not be zero or negative" : "must not be negative");
     }
     out = *parsed;
   };

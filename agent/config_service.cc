@@ -13,12 +13,22 @@ Reader references(std::vector<Reference>& out) {
   return [&out](const Value& value) { read_references(value, out); };
 }
 
+/// A list that names nothing. One that is no list has been complained about.
+void fail_empty(const Value& pipeline, const std::string& noun) {
+  const Member* list = pipeline.node.find(noun + "s");
+  const bool told = list != nullptr && list->value.kind != Node::Kind::null &&
+                    list->value.kind != Node::Kind::sequence;
+  if (told) return;
+  pipeline.findings.error(pipeline.place_of(noun + "s"), pipeline.key,
+                          "must have at least one " + noun);
+}
+
 void read_pipeline(const ComponentId& id, const Value& value, Service& service) {
   const std::optional<Signal> signal = signal_from_name(id.type);
   if (!signal) {
     value.findings.error(id.place, value.key,
                          fmt::format("signal {} is not supported in this version", quoted(id.type)),
-                         suggest(id.type, {"traces", "metrics", "logs"}));
+                         suggest(id.type, {"traces", "metrics", "logs"}, "supported"));
     return;
   }
   DeclaredPipeline pipeline;
@@ -31,12 +41,8 @@ void read_pipeline(const ComponentId& id, const Value& value, Service& service) 
                           {"processors", references(pipeline.processors)},
                           {"exporters", references(pipeline.exporters)},
                       });
-  if (pipeline.receivers.empty()) {
-    value.findings.error(value.place_of("receivers"), value.key, "must have at least one receiver");
-  }
-  if (pipeline.exporters.empty()) {
-    value.findings.error(value.place_of("exporters"), value.key, "must have at least one exporter");
-  }
+  if (pipeline.receivers.empty()) fail_empty(value, "receiver");
+  if (pipeline.exporters.empty()) fail_empty(value, "exporter");
   for (const DeclaredPipeline& other : service.pipelines) {
     if (other.config.signal != *signal) continue;
     value.findings.error(
@@ -94,7 +100,8 @@ Service read_service(const Value& section_value) {
                    service);
   }
   const Member* member = section_value.node.find("pipelines");
-  if (member == nullptr || member->value.members.empty()) {
+  const bool map = section_value.is_null() || section_value.node.kind == Node::Kind::map;
+  if (map && (member == nullptr || member->value.members.empty())) {
     section_value.findings.error(section_value.place_of("pipelines"),
                                  join_key(section_value.key, "pipelines"),
                                  "must have at least one pipeline",

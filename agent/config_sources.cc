@@ -80,7 +80,7 @@ std::optional<Node> read_source(const std::string& source, Findings& findings) {
   const Uri uri = uri_of(source);
   if (uri.scheme == "yaml") {
     // The text itself is not named in messages: it may hold secrets.
-    return parse_yaml(uri.rest, findings.add_source("yaml:"), findings);
+    return parse_yaml(uri.rest, findings.add_source("yaml"), findings);
   }
   if (uri.scheme == "env") {
     const int index = findings.add_source(source);

@@ -70,6 +70,7 @@ class TreeBuilder : public YAML::EventHandler {
     YAML::Mark mark;
     YAML::anchor_t anchor = 0;
     std::optional<Member> member;  // of a map: its key has come, its value has not
+    bool key_is_word = true;
     std::size_t nodes_before = 0;
     std::size_t depth_below = 0;
   };
@@ -131,22 +132,20 @@ class TreeBuilder : public YAML::EventHandler {
     if (parent.node.kind == Node::Kind::sequence) {
       parent.node.items.push_back(std::move(node));
     } else if (!parent.member) {
-      parent.member = key_from(node);
+      parent.member = Member{node.text, node.place, {}};
+      parent.key_is_word = node.kind == Node::Kind::scalar;
     } else {
       add(parent, std::move(node));
     }
   }
 
-  Member key_from(const Node& node) {
-    if (node.kind != Node::Kind::scalar) {
-      findings_.error(node.place, "", "a key must be a word");
-    }
-    return {node.text, node.place, {}};
-  }
-
   void add(Open& parent, Node value) {
     Member member = std::move(*parent.member);
     parent.member.reset();
+    if (!parent.key_is_word) {
+      findings_.error(member.place, "", "a key must be a word");
+      return;
+    }
     // The parser marks a missing value with what follows it, which may be lines away.
     if (value.kind == Node::Kind::null) value.place = member.place;
     member.value = std::move(value);
@@ -156,7 +155,16 @@ class TreeBuilder : public YAML::EventHandler {
           fmt::format("the key stands twice in one map, first in line {}", first->place.line));
       return;
     }
+    limit_keys(parent.node, member.place);
     parent.node.members.push_back(std::move(member));
+  }
+
+  /// Looking for a key goes through all of them.
+  void limit_keys(const Node& map, const Place& place) const {
+    if (map.members.size() < kMapKeysMax) return;
+    throw YAML::ParserException(
+        YAML::Mark::null_mark(),
+        fmt::format("more than {} keys in the map that ends in line {}", kMapKeysMax, place.line));
   }
 
   /// `<<: *defaults`: members of the named maps that the map itself does not have.
@@ -174,7 +182,9 @@ class TreeBuilder : public YAML::EventHandler {
         return;
       }
       for (const Member& member : source.members) {
-        if (map.find(member.key) == nullptr) map.members.push_back(member);
+        if (map.find(member.key) != nullptr) continue;
+        limit_keys(map, place);
+        map.members.push_back(member);
       }
     }
   }

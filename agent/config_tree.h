@@ -19,6 +19,7 @@ namespace holdfast {
 inline constexpr std::size_t kSourceBytesMax = 1ULL << 20;
 inline constexpr std::size_t kTreeNodesMax = 50'000;
 inline constexpr std::size_t kTreeDepthMax = 64;
+inline constexpr std::size_t kMapKeysMax = 1'000;
 
 struct Member;
 
@@ -55,7 +56,8 @@ void merge_tree(Node& into, Node from);
 std::optional<Node> read_sources(const ConfigSources& sources, Findings& findings);
 
 /// Fills in ${env:X}, ${X}, ${env:X:-default}, ${file:…}, ${yaml:…} and $$ everywhere.
-void expand_tree(Node& root, Findings& findings);
+/// False: it leads to itself, and what is there makes no sense.
+bool expand_tree(Node& root, Findings& findings);
 
 /// The content of a file of at most kSourceBytesMax bytes, or why there is none.
 Result<std::string> read_config_file(const std::string& path);

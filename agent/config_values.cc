@@ -284,15 +284,16 @@ std::optional<std::string> nearest(std::string_view word,
   return best;
 }
 
-std::string suggest(std::string_view word, std::vector<std::string> candidates) {
-  constexpr std::size_t kListedMax = 12;
+std::string suggest(std::string_view word, std::vector<std::string> candidates,
+                    std::string_view lead) {
+  constexpr std::size_t kListedMax = 30;
   if (const auto best = nearest(word, candidates)) {
     return fmt::format("did you mean {}?", quoted(*best));
   }
   if (candidates.empty() || candidates.size() > kListedMax) return {};
   std::sort(candidates.begin(), candidates.end());
   for (std::string& candidate : candidates) candidate = printable(candidate);
-  return fmt::format("there is: {}", fmt::join(candidates, ", "));
+  return fmt::format("{}: {}", lead, fmt::join(candidates, ", "));
 }
 
 }  // namespace holdfast

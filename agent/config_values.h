@@ -59,7 +59,8 @@ bool is_http_url(std::string_view text);
 std::optional<std::string> nearest(std::string_view word,
                                    const std::vector<std::string>& candidates);
 
-/// `did you mean "x"?`, or what there is: `there is: a, b`; empty if that is too long to help.
-std::string suggest(std::string_view word, std::vector<std::string> candidates);
+/// `did you mean "x"?`, or what there is: `there is: a, b`.
+std::string suggest(std::string_view word, std::vector<std::string> candidates,
+                    std::string_view lead = "there is");
 
 }  // namespace holdfast

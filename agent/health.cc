@@ -94,12 +94,10 @@ bool is_health_path(std::string_view path, const HealthConfig& config) {
   return config.path.ends_with('/') ? path.starts_with(config.path) : path == config.path;
 }
 
-/// What a path of the health port stands for. The configured path comes before our own pages,
-/// unless it only takes them in as part of all.
+/// What a path of the health port stands for. The default path takes all that is not our own page.
 enum class Page : std::uint8_t { health, status, metrics, none };
 Page page_of(const HttpRequest& head, const HealthConfig& config) {
   const std::string_view path = head.path();
-  if (path == config.path) return Page::health;
   if (path == kStatusPath) return Page::status;
   if (path == kMetricsPath) return Page::metrics;
   return is_health_path(path, config) ? Page::health : Page::none;

@@ -156,7 +156,9 @@ TEST_F(DrainTest, UpstreamThatAnswersWrongIsARetryNeverALoss) {
   stop();
   expect_delivered_in_order(10);
   EXPECT_EQ(stats_.sent, 10U);
-  EXPECT_EQ(stats_.retries, answers.size());
+  EXPECT_EQ(posts, answers.size());
+  // libcurl itself repeats the post that meets a kept connection's reset.
+  EXPECT_GE(stats_.retries, answers.size() - 1);
   EXPECT_EQ(stats_.quarantined, 0U);
 }
 

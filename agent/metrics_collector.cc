@@ -10,9 +10,11 @@ struct ReceiverFamily {
 };
 constexpr std::array<ReceiverFamily, 3> kReceiverFamilies{{
     {"accepted", "Items stored as durably as configured.", &ReceiverSignalStats::accepted},
-    {"refused", "Items not taken: over the memory budget, buffer full or not writable.",
+    {"refused",
+     "Not taken: items where the buffer was full or not writable, requests where too many "
+     "bytes were in flight.",
      &ReceiverSignalStats::refused},
-    {"failed", "Requests not taken: malformed.", &ReceiverSignalStats::failed},
+    {"failed", "Requests not taken because they were malformed.", &ReceiverSignalStats::failed},
 }};
 
 void add_receivers(const Telemetry& telemetry, MetricFamilies& families) {

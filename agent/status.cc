@@ -15,7 +15,7 @@ struct ReceiverKey {
 };
 constexpr std::array<ReceiverKey, 7> kReceiverKeys{{
     {"accepted_items", &ReceiverSignalStats::accepted},
-    {"refused_items", &ReceiverSignalStats::refused},
+    {"refused", &ReceiverSignalStats::refused},
     {"failed_requests", &ReceiverSignalStats::failed},
     {"requests", &ReceiverSignalStats::requests},
     {"wire_bytes", &ReceiverSignalStats::wire_bytes},

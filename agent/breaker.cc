@@ -4,7 +4,7 @@
 
 namespace holdfast {
 
-bool Breaker::acquire(std::stop_token stop) {
+bool Breaker::acquire(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested()) {
     if (!open_) return true;

@@ -19,7 +19,7 @@ class Breaker {
 
   /// Blocks until the caller may send: at once while closed; while open, until the time of the next
   /// probe has come and nobody else probes, or the breaker closes. False: `stop` was requested.
-  bool acquire(std::stop_token stop);
+  bool acquire(const std::stop_token& stop);
 
   /// The upstream answered: closes, wakes all.
   void succeeded();

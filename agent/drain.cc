@@ -22,7 +22,7 @@ Drain::Drain(DrainOptions options, LogReader& reader, std::unique_ptr<Exporter> 
       reader_(reader),
       delivery_(
           std::make_unique<BatchDelivery>(options_, reader, std::move(exporter), breaker, stats)),
-      thread_([this](std::stop_token stop) noexcept { run(stop); }) {}
+      thread_([this](const std::stop_token& stop) noexcept { run(stop); }) {}
 
 Drain::~Drain() = default;
 

@@ -123,7 +123,7 @@ class OtlpHttpExporter : public Exporter {
   void add_header(const std::string& line) {
     curl_slist* list = curl_slist_append(headers_.get(), line.c_str());
     if (list == nullptr) return;
-    headers_.release();
+    static_cast<void>(headers_.release());  // appending keeps the head of the list
     headers_.reset(list);
   }
 

@@ -108,7 +108,7 @@ def emit_metrics(provider):
         bytes_sent.add(number + 0.5, labels)
         queue.add(-number, labels)
         latency.record(number * 1.5, labels)
-        size.record(2.0**(number % 30) - 3, labels)
+        size.record(2.0**(number % 30), labels)
         temperature.set(-273.15 + number, labels)
 
 

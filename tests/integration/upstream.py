@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import socket
 import struct
+import sys
 import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +21,7 @@ class Received:
     """One request that the upstream took."""
 
     signal: str
-    headers: dict
+    headers: dict  # names as in Content-Type, however they came
     wire: bytes  # as it came; empty unless the upstream keeps it
     body: bytes  # without its coding; empty unless the upstream keeps it
     message: object  # the parsed Export*ServiceRequest; None unless the upstream keeps it
@@ -94,7 +95,9 @@ class Upstream:
             request_queue_size = 64
 
             def handle_error(self, request, client_address):
-                pass  # connections that break are part of the tests
+                error = sys.exc_info()[1]  # connections that break are part of the tests
+                if not isinstance(error, OSError):
+                    upstream.object_to(f"{type(error).__name__}: {error}")
 
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
@@ -226,8 +229,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.owner.answering(status)
 
     def do_POST(self):
-        wire = self.read_body()
-        if wire is None:
+        try:
+            wire = self.read_body()
+        except OSError:
+            wire = None
+        if wire is None:  # the client left in the middle of it
             self.close_connection = True
             return
         try:
@@ -249,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
         ids = otlp.ids_of(signal, message)
         if not self.owner.keep:
             wire, body, message = b"", b"", (message if callable(self.owner.behaviour) else None)
-        return Received(signal, dict(self.headers), wire, body, message, ids, self.number)
+        return Received(signal, {name.title(): value for name, value in self.headers.items()}, wire, body, message, ids, self.number)
 
     def act(self, behaviour, received):
         if behaviour == "ok":

@@ -170,6 +170,13 @@ while look && [ "$(metric holdfast_buffer_stored_items)" -gt 0 ]; do
 done
 show
 
+files() { find "$directory/buffer" -name '*.wip' -o -name '*.seg'; }
+while [ -n "$(files)" ]; do
+  [ "$SECONDS" -lt "$drained_by" ] || give_up "All is delivered, but these files are still there: $(files)"
+  sleep 0.1
+done
+echo "  The files are gone."
+
 stop_sink # it says its total when it ends
 look
 bold "sent $sent spans, sink has $(sink_total), $([ "$(metric holdfast_buffer_stored_items)" = 0 ] && echo 'buffer empty')"

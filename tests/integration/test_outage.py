@@ -10,7 +10,8 @@ from agent import wait_until
 from load import Load, new_ids
 
 MIB = 1 << 20
-RSS_MIB_MAX = 80  # 512 items of 200 bytes in 6 requests at once; gRPC, the TLS library and the tables are in it
+RSS_MIB_MAX_OUTAGE = 40  # six requests of 45 kB at once; measured: 24, of which 20 at rest
+RSS_MIB_MAX_DRAIN = 64  # a merged body of 4 MiB for each signal on top; measured: 44
 FOLDER_BYTES_MAX = 4 * MIB
 
 
@@ -64,7 +65,7 @@ def test_memory_and_folder_stay_bounded_and_purges_are_counted_in_items(make_age
     assert sampler.samples > 50
     assert {s: size for s, size in sampler.folder_bytes_peak.items() if size > FOLDER_BYTES_MAX} == {}
     assert min(sampler.folder_bytes_peak.values()) > FOLDER_BYTES_MAX * 3 / 4, "the load did not fill the folders"
-    assert sampler.rss_mib_peak < RSS_MIB_MAX
+    assert sampler.rss_mib_peak < RSS_MIB_MAX_OUTAGE
 
     assert_all_accounted_for(agent)
     dropped = {}
@@ -75,8 +76,10 @@ def test_memory_and_folder_stay_bounded_and_purges_are_counted_in_items(make_age
         dropped[signal] = a["dropped"]
         assert agent.metrics().total("holdfast_dropped_items_total", signal=signal, reason="folder_full") == a["dropped"]
 
+    sampler = Sampler(agent)
     upstream.up()
     agent.wait_empty()
+    assert sampler.stop().rss_mib_peak < RSS_MIB_MAX_DRAIN
     assert_all_accounted_for(agent)
     for signal in otlp.SIGNALS:
         arrived = [i for r in upstream.requests(signal) for i in r.ids]
@@ -94,7 +97,10 @@ def test_the_oldest_items_are_the_ones_that_go(make_agent, upstream):
     sent = load.acknowledged["traces"]
     arrived = upstream.ids()
     assert 0 < len(arrived) < len(sent)
-    assert arrived == sent[-len(arrived):], "what arrived is not exactly the newest, in order"
+    # One run of items in the middle is missing: those before it were on their way upstream when their file went.
+    on_their_way = next(i for i, pair in enumerate(zip(arrived, sent)) if pair[0] != pair[1])
+    assert on_their_way <= 8192, "more than one batch"
+    assert arrived[on_their_way:] == sent[on_their_way - len(arrived):]
 
 
 def test_overflow_reject_refuses_the_newest_and_keeps_what_it_acknowledged(make_agent, upstream):

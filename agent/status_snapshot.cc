@@ -64,7 +64,7 @@ void judge_log(const SignalSnapshot& signal, std::vector<DegradedReason>& reason
   }
   if (log.quarantine_entries > 0) {
     reasons.push_back({"data_quarantined", signal.signal, "",
-                       std::to_string(log.quarantine_entries) + " entries in quarantine"});
+                       std::to_string(log.quarantine_entries) + " in quarantine"});
   }
   if (log.write_errors > 0) {
     reasons.push_back(

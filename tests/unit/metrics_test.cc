@@ -1,4 +1,7 @@
-#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <set>
 #include <thread>
 
 #include "agent/metrics_families.h"
@@ -86,6 +89,24 @@ TEST_F(MetricsTest, OurCountersEndInTotalAndOurGaugesDoNot) {
     EXPECT_EQ(name.ends_with("_total"), type == "counter") << name;
   }
   EXPECT_GT(ours, 30);
+}
+
+TEST_F(MetricsTest, OperatorsReadOfEachOfOurMetrics) {
+  open_log(Signal::traces, {"otlp_http"});
+  add_receiver("otlp", "http");
+  add_exporter("otlp_http");
+  std::ifstream file(HOLDFAST_SOURCE_DIR "/docs/operations.md");
+  const std::string document{std::istreambuf_iterator<char>(file), {}};
+  const Exposition shown = scrape();
+  std::set<std::string> told;
+  const std::regex row(R"(\n\| `(holdfast_[a-z0-9_]+)` \| ([a-z]+) \|)");
+  for (std::sregex_iterator at(document.begin(), document.end(), row), end; at != end; ++at) {
+    EXPECT_EQ(shown.type((*at)[1]), (*at)[2].str()) << (*at)[1];
+    told.insert((*at)[1]);
+  }
+  for (const auto& [name, type] : shown.types()) {
+    EXPECT_TRUE(told.contains(name) || !name.starts_with("holdfast_")) << name << " is not told";
+  }
 }
 
 TEST_F(MetricsTest, QueueSizeIsBytesOnDiskWhileSomethingIsPending) {

@@ -120,7 +120,7 @@ Result<std::unique_ptr<HealthPort>> HealthPort::start(const HealthConfig& config
     }
     return not_found();
   };
-  handlers.handle = [config, &telemetry](HttpRequest request, HttpReply reply) {
+  handlers.handle = [config, &telemetry](const HttpRequest& request, const HttpReply& reply) {
     switch (page_of(request, config)) {
       case Page::status:
         return reply.send(status_response(telemetry));

@@ -181,7 +181,8 @@ HttpResponse Receiver::refusal(Reason reason, const HttpRequest& head) const {
     case Reason::budget:
       return unavailable_answer(encoding, kOverBudget);
     case Reason::timeout:
-      return status_answer(encoding, kRpcInvalidArgument, "i/o timeout");
+      // A slow line is no fault of the data: the client may send it again.
+      return unavailable_answer(encoding, "i/o timeout");
     case Reason::bad_http:
       return status_answer(encoding, kRpcInvalidArgument, "unexpected EOF");
     case Reason::header_too_large:

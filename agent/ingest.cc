@@ -46,12 +46,16 @@ struct IngestBatch::SignalBatch {
 
   std::vector<NewRecord> records;
 
-  /// Compresses `raw` into a draft. False: the library failed.
-  bool draft(std::string_view raw, std::string_view extension, std::uint32_t items,
+  /// Compresses `raw` into a draft; what the library cannot compress is kept as it is.
+  void draft(std::string_view raw, std::string_view extension, std::uint32_t items,
              std::uint32_t requests) {
     Draft made;
     made.stored_at = stored.size();
-    if (!deflater.fragment(raw, stored)) return false;
+    made.record.codec = Codec::deflate_fragment;
+    if (!deflater.fragment(raw, stored)) {
+      stored.append(raw);
+      made.record.codec = Codec::identity;
+    }
     made.stored_length = stored.size() - made.stored_at;
     made.extension_at = extensions.size();
     made.extension_length = extension.size();
@@ -60,24 +64,21 @@ struct IngestBatch::SignalBatch {
     made.record.raw_crc32 = crc32_gzip(0, raw);
     made.record.item_count = items;
     made.record.request_count = requests;
-    made.record.codec = Codec::deflate_fragment;
     drafts.push_back(made);
-    return true;
   }
 
-  bool close_shared() {
-    if (shared_requests == 0) return true;
+  void close_shared() {
+    if (shared_requests == 0) return;
     const bool alone = shared_requests == 1;
-    const bool made = draft(shared_raw, alone ? std::string_view() : shared_boundaries,
-                            shared_items, shared_requests);
+    draft(shared_raw, alone ? std::string_view() : shared_boundaries, shared_items,
+          shared_requests);
     shared_raw.clear();
     shared_boundaries.clear();
     shared_requests = shared_items = 0;
-    return made;
   }
 
   AppendOutcome write(Log& log) {
-    if (!close_shared()) return AppendOutcome::failed;
+    close_shared();
     records.clear();
     for (const Draft& made : drafts) {
       NewRecord& record = records.emplace_back(made.record);
@@ -117,22 +118,15 @@ void IngestBatch::accept(Signal signal, std::string_view request, ReceiverSignal
   auto& slot = batches_[index_of(signal)];
   if (slot == nullptr) slot = std::make_unique<SignalBatch>();
   SignalBatch& batch = *slot;
-  bool made = true;
   if (request.size() <= kSharedRequestBytesMax) {
-    if (batch.shared_raw.size() + request.size() > kSharedRecordBytesMax) {
-      made = batch.close_shared();
-    }
+    if (batch.shared_raw.size() + request.size() > kSharedRecordBytesMax) batch.close_shared();
     batch.shared_raw.append(request);
     append_boundary(static_cast<std::uint32_t>(request.size()), walked.items,
                     batch.shared_boundaries);
     ++batch.shared_requests;
     batch.shared_items += walked.items;
   } else {
-    made = batch.draft(request, {}, walked.items, 1);
-  }
-  if (!made) {
-    done({IngestResult::Outcome::full, "the request could not be compressed"});
-    return;
+    batch.draft(request, {}, walked.items, 1);
   }
   batch.waiting.push_back({&stats, walked.items, std::move(done)});
   pending_bytes_ += request.size();

@@ -140,9 +140,7 @@ AppendOutcome LogImpl::make_room(std::uint64_t bytes) {
     bool fits = false;
     {
       std::lock_guard lock(mutex_);
-      const std::uint64_t tail = active_ ? rounded(active_->end) - active_->end : 0;
-      const std::uint64_t needs = bytes > tail ? rounded(bytes - tail) : 0;
-      fits = folder_bytes_locked() + needs + kBlock <= options_.folder_bytes_max;
+      fits = folder_has_room_locked(bytes);
       counters_.disk_nearly_full = !fits && options_.overflow == Overflow::reject;
     }
     if (fits) return AppendOutcome::stored;
@@ -150,6 +148,12 @@ AppendOutcome LogImpl::make_room(std::uint64_t bytes) {
       return AppendOutcome::full;
     }
   }
+}
+
+bool LogImpl::folder_has_room_locked(std::uint64_t bytes) const {
+  const std::uint64_t tail = active_ ? rounded(active_->end) - active_->end : 0;
+  const std::uint64_t needs = bytes > tail ? rounded(bytes - tail) : 0;
+  return folder_bytes_locked() + needs + kBlock <= options_.folder_bytes_max;
 }
 
 bool LogImpl::disk_has_room(std::uint64_t bytes) {

@@ -123,6 +123,7 @@ class LogImpl final : public Log {
   AppendOutcome write_records(std::span<const NewRecord* const> records);
   AppendOutcome make_room(std::uint64_t bytes);
   bool disk_has_room(std::uint64_t bytes);
+  bool folder_has_room_locked(std::uint64_t bytes) const;
   Status write_once(std::span<const NewRecord* const> records);
   Status start_segment();
   void publish(std::span<const NewRecord* const> records, std::uint64_t end);
@@ -133,6 +134,7 @@ class LogImpl final : public Log {
   bool purge_oldest(DropReason reason);
   void drop_segment_locked(const Segment& segment, DropReason reason);
   void expire(std::int64_t now);
+  void look_for_room();
   void sync_interval(std::int64_t now);
   void retire_or_seal(std::int64_t now);
   void save_cursors();

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::int64_t kIdleBeforeRetireNs = kNsPerSecond;
 constexpr std::int64_t kCursorIntervalNs = kNsPerSecond;
+constexpr std::int64_t kFullCheckIntervalNs = kNsPerSecond;
 
 }  // namespace
 
@@ -36,6 +37,7 @@ std::int64_t LogImpl::maintain() {
     save_cursors();
     delete_consumed();
   }
+  look_for_room();
   // What was asked for meanwhile woke the caller already; here it is only remembered.
   const std::int64_t mine = std::max(next_due(), now + kNsPerMs);
   std::int64_t due = next_due_ns_.load(std::memory_order_relaxed);
@@ -48,6 +50,7 @@ std::int64_t LogImpl::next_due() {
   std::int64_t due = INT64_MAX;
   std::lock_guard writer(writer_mutex_);
   std::lock_guard lock(mutex_);
+  if (counters_.disk_nearly_full) due = clock_.steady_ns() + kFullCheckIntervalNs;
   if (active_ && active_->records > 0) {
     due = std::min(due, active_->created_steady_ns + options_.write_age_max.count() * kNsPerMs);
     if (all_past_locked(segments_.back().next_seq))
@@ -75,6 +78,18 @@ bool LogImpl::all_past_locked(std::uint64_t seq) const {
          std::all_of(readers_.begin(), readers_.end(), [&](const auto& reader) {
            return reader->state_.acknowledged.next_seq >= seq;
          });
+}
+
+void LogImpl::look_for_room() {
+  std::lock_guard writer(writer_mutex_);
+  {
+    std::lock_guard lock(mutex_);
+    if (!counters_.disk_nearly_full) return;
+  }
+  // Nobody may be appending: what is told about the disk must not wait for the next request.
+  const bool disk = disk_has_room(1);
+  std::lock_guard lock(mutex_);
+  counters_.disk_nearly_full = !disk || !folder_has_room_locked(1);
 }
 
 void LogImpl::sync_interval(std::int64_t now) {

@@ -79,11 +79,12 @@ Status Quarantine::open() {
     std::uint64_t seq = 0;
     if (std::from_chars(found.name.data(), found.name.data() + found.name.size(), seq).ec ==
         std::errc{}) {
-      next_seq_ = std::max(next_seq_, seq + 1);
+      next_seq_ = std::max(next_seq_.load(), seq + 1);
     }
     entries_.push_back({std::move(found.name), allocated ? *allocated : kBlock});
     bytes_ += entries_.back().allocated;
   }
+  count_ = entries_.size();
   std::sort(entries_.begin(), entries_.end(),
             [](const Entry& a, const Entry& b) { return a.name < b.name; });
   return {};
@@ -110,7 +111,8 @@ Status Quarantine::add(const QuarantineEntry& entry) {
   }
   entries_.push_back({name, needs});
   bytes_ += needs;
-  next_seq_ = std::max(next_seq_, entry.seq + 1);
+  count_ = entries_.size();
+  next_seq_ = std::max(next_seq_.load(), entry.seq + 1);
   return {};
 }
 
@@ -140,13 +142,11 @@ void Quarantine::make_room(std::uint64_t bytes) {
     if (!fs_.unlink(directory_ + "/" + entries_.front().name)) break;
     bytes_ -= entries_.front().allocated;
     entries_.pop_front();
+    count_ = entries_.size();
     ++evicted_;
   }
 }
 
-Quarantine::Stats Quarantine::stats() const {
-  std::lock_guard lock(mutex_);
-  return {bytes_, entries_.size(), evicted_, next_seq_};
-}
+Quarantine::Stats Quarantine::stats() const { return {bytes_, count_, evicted_, next_seq_}; }
 
 }  // namespace holdfast

@@ -3,9 +3,10 @@
 //
 // A file's first line is JSON (seq, request, items, reader, reason, status, message, bytes,
 // unix_ms); the bytes follow after the line's end. Bounded: the oldest go when new ones need the
-// room. Thread-safe.
+// room. Thread-safe; stats() never waits for a disk.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -50,12 +51,12 @@ class Quarantine {
   const Clock& clock_;
   const std::string directory_;
   const std::uint64_t bytes_max_;
-  mutable std::mutex
-      mutex_;  // entries_ and the totals; files are written by whoever holds it: this is rare
+  std::mutex mutex_;           // whoever holds it writes files; stats() does without
   std::deque<Entry> entries_;  // oldest first
-  std::uint64_t bytes_ = 0;
-  std::uint64_t evicted_ = 0;
-  std::uint64_t next_seq_ = 0;
+  std::atomic<std::uint64_t> bytes_{0};
+  std::atomic<std::uint64_t> count_{0};
+  std::atomic<std::uint64_t> evicted_{0};
+  std::atomic<std::uint64_t> next_seq_{0};
   bool made_ = false;
 };
 

@@ -9,6 +9,7 @@ import requests
 
 import otlp
 import toolchains
+from agent import wait_until
 from load import new_ids
 
 REQUESTS = 40
@@ -38,6 +39,8 @@ def send_while_down(agent, upstream, requests_count=REQUESTS):
     upstream.down()
     sent = []
     for number in range(requests_count):
+        if number == 1:  # what the agent has tried to send once stays a batch of its own
+            wait_until(lambda: agent.metrics().total("holdfast_exporter_attempts_total") >= 1, what="an attempt")
         ids = new_ids(1 + number % 7)
         answer = requests.post(f"{agent.http_url}/v1/traces", otlp.make_request("traces", ids, number * 3, number),
                                headers={"Content-Type": "application/x-protobuf"}, timeout=10)
@@ -54,7 +57,7 @@ def merged(agent, upstream):
     assert upstream.wait_for(lambda u: sum(len(r.ids) for r in u.received) >= len(sent))
     assert upstream.ids() == sent, "order holds"
     largest = max(upstream.requests(), key=lambda r: len(r.ids))
-    assert len(largest.message.resource_spans) > REQUESTS // 2, "requests were not merged"
+    assert len(largest.message.resource_spans) >= REQUESTS - 1, "requests were not merged"
     assert largest.headers["Content-Encoding"] == "gzip"
     return largest
 

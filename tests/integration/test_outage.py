@@ -62,7 +62,7 @@ def test_memory_and_folder_stay_bounded_and_purges_are_counted_in_items(make_age
     sampler = Sampler(agent)
     load = Load(agent, clients=6, items=100, padding=400, limit=150).start().join(180)
     sampler.stop()
-    assert sampler.samples > 50
+    assert sampler.samples > 10
     assert {s: size for s, size in sampler.folder_bytes_peak.items() if size > FOLDER_BYTES_MAX} == {}
     assert min(sampler.folder_bytes_peak.values()) > FOLDER_BYTES_MAX * 3 / 4, "the load did not fill the folders"
     assert sampler.rss_mib_peak < RSS_MIB_MAX_OUTAGE

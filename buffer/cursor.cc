@@ -89,7 +89,9 @@ Status Cursor::make_file() {
   return {};
 }
 
-Status Cursor::save(std::uint64_t next_seq, std::int64_t now_unix_ns) {
+Status Cursor::write(std::uint64_t next_seq, std::int64_t now_unix_ns) {
+  std::lock_guard lock(*mutex_);
+  if (file_ != nullptr && next_seq <= next_seq_) return {};  // the other thread was here before
   if (file_ == nullptr) {
     if (Status made = make_file(); !made) return made;
   }
@@ -104,10 +106,14 @@ Status Cursor::save(std::uint64_t next_seq, std::int64_t now_unix_ns) {
   const iovec part{slot.data(), slot.size()};
   if (Status wrote = file_->pwritev({&part, 1}, (generation % 2) * kSlotBytes); !wrote)
     return wrote;
-  if (Status synced = file_->fdatasync(); !synced) return synced;
   generation_ = generation;
   next_seq_ = next_seq;
   return {};
+}
+
+Status Cursor::save(std::uint64_t next_seq, std::int64_t now_unix_ns) {
+  if (Status wrote = write(next_seq, now_unix_ns); !wrote) return wrote;
+  return file_->fdatasync();
 }
 
 }  // namespace holdfast

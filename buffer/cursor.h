@@ -1,12 +1,14 @@
 // How far a reader has come, kept in a small file of two slots that are written in turn: a torn
 // slot leaves the other one.
 //
-// Format: docs/format.md, "Cursor". Owned by the log; one thread at a time. The file is overwritten
-// in place, so that a full disk does not stop it.
+// Format: docs/format.md, "Cursor". Owned by the log; write() comes from the reader's thread,
+// save() from the one that maintains. The file is overwritten in place, so that a full disk does
+// not stop it.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -29,8 +31,11 @@ class Cursor {
   /// There was a file, but no slot of it was whole.
   bool was_damaged() const { return was_damaged_; }
 
-  /// Writes and syncs. After a failure the slot before is still whole, and save() may be called
-  /// again.
+  /// Writes: this outlives the process, not a loss of power. After a failure the slot before is
+  /// still whole, and may be called again.
+  Status write(std::uint64_t next_seq, std::int64_t now_unix_ns);
+
+  /// Writes and syncs. After a failure as write().
   Status save(std::uint64_t next_seq, std::int64_t now_unix_ns);
 
  private:
@@ -42,7 +47,9 @@ class Cursor {
   FileSystem* fs_;
   std::string directory_;
   std::string path_;
-  std::unique_ptr<File> file_;
+  // Held for the write of one slot: only the two threads above ever meet here. It does not move.
+  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();
+  std::unique_ptr<File> file_;  // once set, it stays
   std::uint64_t generation_ = 0;
   std::uint64_t next_seq_ = 0;
   bool was_damaged_ = false;

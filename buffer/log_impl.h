@@ -27,7 +27,9 @@ class LogImpl;
 
 class LogReaderImpl final : public LogReader {
  public:
-  LogReaderImpl(LogImpl& log, std::string name) : log_(log) { state_.name = std::move(name); }
+  LogReaderImpl(LogImpl& log, std::string name, Cursor& cursor) : log_(log), cursor_(cursor) {
+    state_.name = std::move(name);
+  }
 
   const std::string& name() const override { return state_.name; }
   Claim claim(const ClaimLimits& limits) override;
@@ -63,6 +65,7 @@ class LogReaderImpl final : public LogReader {
                      std::chrono::steady_clock::time_point until);
 
   LogImpl& log_;
+  Cursor& cursor_;
   ReaderState state_;                    // guarded by the log's mutex
   std::unique_ptr<SegmentReader> open_;  // this thread's from here on
   std::uint64_t open_segment_ = 0;
@@ -176,9 +179,9 @@ class LogImpl final : public Log {
   std::condition_variable_any readable_;
   std::uint64_t publications_ = 0;  // groups and seals: what waiting readers watch
   std::deque<Segment> segments_;
-  std::uint64_t segments_bytes_ = 0;  // allocated by them
+  std::uint64_t segments_bytes_ = 0;              // allocated by them
+  std::vector<std::unique_ptr<Cursor>> cursors_;  // of readers_, by index
   std::vector<std::unique_ptr<LogReaderImpl>> readers_;
-  std::vector<Cursor> cursors_;  // of readers_, by index; maintain() and close() only
   std::uint64_t next_seq_ = 1;
   LogStats counters_;  // the counting fields only
 };

@@ -231,7 +231,7 @@ void LogImpl::save_cursors() {
       seq = readers_[i]->state_.acknowledged.next_seq;
       if (seq == readers_[i]->state_.saved_seq) continue;
     }
-    const Status saved = cursors_[i].save(seq, clock_.unix_ns());
+    const Status saved = cursors_[i]->save(seq, clock_.unix_ns());
     if (!saved) {
       note_error("a cursor cannot be written", saved.error());
       if (saved.error().code != ENOSPC && saved.error().code != EDQUOT) continue;

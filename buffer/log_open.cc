@@ -28,7 +28,7 @@ Status LogImpl::recover(std::vector<std::string> readers) {
     if (Status taken = take_up_reader(name); !taken) return taken;
   }
   for (std::size_t i = 0; i < readers_.size(); ++i) {
-    place_reader(*readers_[i], cursors_[i].next_seq());
+    place_reader(*readers_[i], cursors_[i]->next_seq());
   }
   last_append_ns_ = clock_.steady_ns();
   last_sync_ns_ = last_append_ns_;
@@ -185,8 +185,8 @@ Status LogImpl::take_up_reader(const std::string& name) {
     report("a cursor is damaged: its exporter starts again at the oldest record", name);
   }
   next_seq_ = std::max(next_seq_, cursor->next_seq());
-  cursors_.push_back(std::move(*cursor));
-  readers_.push_back(std::make_unique<LogReaderImpl>(*this, name));
+  cursors_.push_back(std::make_unique<Cursor>(std::move(*cursor)));
+  readers_.push_back(std::make_unique<LogReaderImpl>(*this, name, *cursors_.back()));
   return {};
 }
 

@@ -210,6 +210,7 @@ void LogReaderImpl::keep_parts(std::vector<ClaimPart>& parts, Claim& claim) {
 }
 
 void LogReaderImpl::acknowledge() {
+  std::uint64_t next_seq = 0;
   {
     std::lock_guard lock(log_.mutex_);
     const auto settle = [this](std::uint64_t items, std::uint64_t records) {
@@ -230,6 +231,12 @@ void LogReaderImpl::acknowledge() {
       add_drop(state_, DropReason::corrupt, lost);
     }
     state_.parts.clear();
+    next_seq = state_.acknowledged.next_seq;
+  }
+  // Written at once, so that a kill repeats only what was in flight; maintain() syncs it, and tries
+  // again after a failure.
+  if (Status wrote = cursor_.write(next_seq, log_.clock_.unix_ns()); !wrote) {
+    log_.note_error("a cursor cannot be written", wrote.error());
   }
   log_.want_maintenance_at(log_.clock_.steady_ns() + kNsPerSecond);
 }

@@ -194,7 +194,8 @@ def test_status_tells_of_the_backlog_and_of_its_end(make_agent, upstream):
         flow = status["signals"][signal]["exporters"]["otlp_http"]
         assert flow["pending_items"] == len(load.acknowledged[signal]) == 100
         assert flow["oldest_age_seconds"] is not None
-    assert status["signals"]["traces"]["exporters"]["otlp_http"]["last_error"]
+    # One of them has tried and the others wait for it.
+    assert any(status["signals"][signal]["exporters"]["otlp_http"]["last_error"] for signal in otlp.SIGNALS)
     assert requests.get(agent.health_url("/"), timeout=5).status_code == 200, "degraded is still alive"
 
     upstream.up()

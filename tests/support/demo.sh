@@ -3,7 +3,7 @@
 #
 # Everything it starts ends with it, and everything it writes lies in a directory of its own that goes with it.
 set -euo pipefail
-cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.."
 
 HOLDFAST=${HOLDFAST_BINARY:-build/dev/holdfast}
 SPANS_PER_REQUEST=50

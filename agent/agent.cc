@@ -110,7 +110,7 @@ void Agent::start_upkeep() {
       upkeep_wanted_.notify_one();
     });
   }
-  upkeep_ = std::jthread([this](std::stop_token stop) noexcept {
+  upkeep_ = std::jthread([this](const std::stop_token& stop) noexcept {
     while (!stop.stop_requested()) {
       std::int64_t due = INT64_MAX;
       upkeep_busy_since_ns_ = system_clock().steady_ns();

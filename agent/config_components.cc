@@ -62,6 +62,7 @@ std::vector<std::string> read_components(const Value& section, std::string_view 
                                    [&](const ComponentKind& k) { return k.type == id->type; });
     if (kind == kinds.end()) {
       std::vector<std::string> types;
+      types.reserve(kinds.size());
       for (const ComponentKind& k : kinds) types.push_back(k.type);
       section.findings.error(
           member.place, key,

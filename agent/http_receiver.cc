@@ -70,7 +70,7 @@ class Receiver final : public HttpReceiver {
   std::optional<HttpResponse> verdict(const HttpRequest& head) const;
   HttpResponse refuse(Reason reason, const HttpRequest& head);
   HttpResponse refusal(Reason reason, const HttpRequest& head) const;
-  void handle(HttpRequest request, HttpReply reply);
+  void handle(const HttpRequest& request, HttpReply reply);
   std::optional<HttpResponse> decode(const HttpRequest& request, const Asker& asker,
                                      ReceiverSignalStats& stats, std::string_view& bytes);
   std::optional<HttpResponse> read_json(Signal signal, std::string_view& bytes,
@@ -118,8 +118,8 @@ Status Receiver::listen(ByteBudget& budget) {
   handlers.refuse = [this](const HttpServer::Refusal& refusal, const HttpRequest& head) {
     return refuse(refusal.reason, head);
   };
-  handlers.handle = [this](HttpRequest request, HttpReply reply) {
-    handle(std::move(request), std::move(reply));
+  handlers.handle = [this](const HttpRequest& request, HttpReply reply) {
+    handle(request, std::move(reply));
   };
   handlers.end_of_burst = [this] { batch_.commit(); };
   auto started = HttpServer::start(options, std::move(handlers));
@@ -232,7 +232,7 @@ std::optional<HttpResponse> Receiver::read_json(Signal signal, std::string_view&
   return std::nullopt;
 }
 
-void Receiver::handle(HttpRequest request, HttpReply reply) {
+void Receiver::handle(const HttpRequest& request, HttpReply reply) {
   const Signal signal = *signal_of(request);  // judge_head() let it pass
   ReceiverSignalStats& stats = stats_.signals[index_of(signal)];
   stats.wire_bytes.fetch_add(request.body.size(), std::memory_order_relaxed);

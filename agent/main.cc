@@ -123,7 +123,7 @@ int sink(const SinkOptions& options) {
   configure_logging("info", false);
   const sigset_t signals = block_signals();
   std::stop_source stop;
-  std::jthread waiter([&](std::stop_token done) noexcept {
+  std::jthread waiter([&](const std::stop_token& done) noexcept {
     while (!done.stop_requested()) {
       const int number = wait_for_signal(signals, std::chrono::milliseconds(200));
       if (number == SIGTERM || number == SIGINT) stop.request_stop();

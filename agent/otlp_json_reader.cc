@@ -148,7 +148,7 @@ bool OtlpJsonReader::read_repeated(const Place& place, Value value, std::string_
   if (kind != FieldKind::message && !is_text(kind)) return read_packed(place, array);
   for (auto item : array) {
     Value element;
-    if (const auto code = std::move(item).get(element)) return fail_json(code);
+    if (const auto code = item.get(element)) return fail_json(code);
     const std::string_view element_token = token_of(element);
     if (kind != FieldKind::message) {
       if (!read_scalar(place, element, element_token, true)) return false;
@@ -169,7 +169,7 @@ bool OtlpJsonReader::read_packed(const Place& place, Array array) {
   const std::size_t begin = out_.open(length_size);
   for (auto item : array) {
     Value element;
-    if (const auto code = std::move(item).get(element)) return fail_json(code);
+    if (const auto code = item.get(element)) return fail_json(code);
     const std::string_view token = token_of(element);
     JsonScalar scalar;
     std::uint64_t bits = 0;
@@ -308,7 +308,7 @@ bool OtlpJsonReader::check_unknown_array(Value value, unsigned depth) {
   if (const auto code = value.get_array().get(array)) return fail_json(code);
   for (auto item : array) {
     Value element;
-    if (const auto code = std::move(item).get(element)) return fail_json(code);
+    if (const auto code = item.get(element)) return fail_json(code);
     if (!check_unknown(element, depth)) return false;
   }
   return true;

@@ -74,7 +74,7 @@ int run_sink(const SinkOptions& options, std::stop_token stop) {
   server_options.endpoint = options.endpoint;
   server_options.body_bytes_max = kBodyBytesMax;
   HttpServer::Handlers handlers;
-  handlers.handle = [&](HttpRequest request, HttpReply reply) {
+  handlers.handle = [&](const HttpRequest& request, const HttpReply& reply) {
     reply.send(take(request, options, counts));
   };
   auto server = HttpServer::start(server_options, std::move(handlers));

@@ -20,9 +20,9 @@ std::string_view name_of(DropReason reason) {
 }
 
 Result<std::unique_ptr<Log>> Log::open(FileSystem& fs, const Clock& clock, LogOptions options,
-                                       std::vector<std::string> readers) {
+                                       const std::vector<std::string>& readers) {
   auto log = std::make_unique<LogImpl>(fs, clock, std::move(options));
-  if (Status status = log->recover(std::move(readers)); !status) return status.error();
+  if (Status status = log->recover(readers); !status) return status.error();
   return std::unique_ptr<Log>(std::move(log));
 }
 

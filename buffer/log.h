@@ -154,7 +154,7 @@ class Log {
   /// an unusable directory does. `fs` and `clock` must outlive the log. The caller holds the root's
   /// lock.
   static Result<std::unique_ptr<Log>> open(FileSystem& fs, const Clock& clock, LogOptions options,
-                                           std::vector<std::string> readers);
+                                           const std::vector<std::string>& readers);
   virtual ~Log() = default;
 
   /// Group commit: stores all of `records` or none of them, in order. `stored` means as durable as

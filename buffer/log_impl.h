@@ -81,7 +81,7 @@ class LogImpl final : public Log {
  public:
   LogImpl(FileSystem& fs, const Clock& clock, LogOptions options);
 
-  Status recover(std::vector<std::string> readers);
+  Status recover(const std::vector<std::string>& readers);
 
   AppendOutcome append(std::span<const NewRecord> records) override;
   LogReader& reader(std::string_view name) override;

@@ -16,7 +16,7 @@ constexpr std::size_t kQuarantinedDamageBytesMax = 1U << 20;
 
 }  // namespace
 
-Status LogImpl::recover(std::vector<std::string> readers) {
+Status LogImpl::recover(const std::vector<std::string>& readers) {
   if (Status made = fs_.make_directories(options_.directory, 0750); !made) return made;
   if (Status opened = quarantine_.open(); !opened) {
     report("the quarantine cannot be read", opened.error().message);

@@ -26,9 +26,9 @@ class LogFixture : public ::testing::Test {
     };
   }
 
-  void open(std::vector<std::string> readers = {"up"}) {
+  void open(const std::vector<std::string>& readers = {"up"}) {
     log.reset();
-    auto opened = Log::open(posix_filesystem(), clock, options, std::move(readers));
+    auto opened = Log::open(posix_filesystem(), clock, options, readers);
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     log = std::move(*opened);
   }

@@ -27,7 +27,8 @@ done
 directory=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-run.XXXXXX")
 agent= sink= tail=
 cleanup() {
-  trap - EXIT INT TERM
+  trap - EXIT
+  trap '' INT TERM # a second Ctrl-C shall not leave anything behind
   local pid
   for pid in $tail $agent $sink; do kill -TERM "$pid" 2>/dev/null || true; done
   for pid in $agent $sink; do wait "$pid" 2>/dev/null || true; done

@@ -63,30 +63,13 @@ def kill_rounds(rounds, make_agent, upstream):
         lambda u: acknowledged <= {i for r in u.received for i in r.ids}, 60), missing(acknowledged, upstream)
     agent.wait_empty()
     assert set(upstream.ids()) <= sent, "something came that nobody sent"
-    assert unexplained_repeats(upstream) == []
+    assert upstream.unexplained_repeats() == []
     assert agent.stop() == 0
 
 
 def missing(acknowledged, upstream):
     lost = acknowledged - set(upstream.ids())
     return f"{len(lost)} of {len(acknowledged)} acknowledged items never came (seed {SEED}): {sorted(lost)[:5]}"
-
-
-def unexplained_repeats(upstream):
-    """Items that came again although the agent had read the answer: it had gone on to use that connection again.
-
-    What an answer did not reach, because of the upstream or of a kill, may come again: that was in flight.
-    """
-    settled = set()
-    last = {}
-    unexplained = []
-    for request in upstream.requests():
-        before = last.get(request.connection)
-        if before and before.answered:
-            settled.update(before.ids)
-        last[request.connection] = request
-        unexplained += settled.intersection(request.ids)
-    return unexplained
 
 
 def test_five_kills_under_load_with_a_flapping_upstream(make_agent, upstream):

@@ -143,6 +143,22 @@ class Upstream:
     def item_count(self, signal=None):
         return sum(len(r.ids) for r in self.requests(signal))
 
+    def unexplained_repeats(self):
+        """Items that came again although the sender had read the answer: it had gone on to use that connection again.
+
+        What an answer did not reach, because of this upstream or of the sender's end, may come again: it was in flight.
+        """
+        settled = set()
+        last = {}
+        unexplained = []
+        for request in self.requests():
+            before = last.get(request.connection)
+            if before and before.answered:
+                settled.update(before.ids)
+            last[request.connection] = request
+            unexplained += settled.intersection(request.ids)
+        return unexplained
+
     def objections(self):
         with self._lock:
             return list(self.errors)

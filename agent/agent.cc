@@ -11,6 +11,8 @@ namespace holdfast {
 namespace {
 
 constexpr std::chrono::milliseconds kReceiverGrace{4'000};
+constexpr std::chrono::milliseconds kDrainGrace{2'000};
+constexpr std::chrono::milliseconds kDrainLook{10};
 
 std::unique_ptr<Exporter> make_exporter(const ExporterConfig& config, Signal signal) {
   switch (config.kind) {
@@ -214,6 +216,30 @@ Status Agent::start_ports() {
   return {};
 }
 
+bool Agent::is_delivering() const {
+  for (const auto& exporter : telemetry_.exporters) {
+    for (const PipelineConfig& pipeline : config_.pipelines) {
+      const std::size_t index = index_of(pipeline.signal);
+      // A windowed drain leaves the newest for the next start, as it does all the time.
+      if (logs_[index] == nullptr || config_.buffer.logs[index].drain == DrainMode::windowed)
+        continue;
+      const auto state = static_cast<UpstreamState>(exporter->signals[index].state.load());
+      if (state != UpstreamState::ok && state != UpstreamState::idle) continue;
+      for (const ReaderStats& reader : logs_[index]->stats().readers) {
+        if (reader.name == exporter->exporter && reader.pending_items > 0) return true;
+      }
+    }
+  }
+  return false;
+}
+
+void Agent::let_drains_finish() {
+  const auto deadline = std::chrono::steady_clock::now() + kDrainGrace;
+  while (is_delivering() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kDrainLook);
+  }
+}
+
 void Agent::stop() {
   if (lock_ == nullptr) return;
   telemetry_.ready = false;
@@ -221,6 +247,8 @@ void Agent::stop() {
   for (auto& receiver : http_) receiver->stop(kReceiverGrace);
   grpc_.clear();
   http_.clear();
+  // While the upstream takes data, what is here goes out: nothing is cut off and sent twice.
+  let_drains_finish();
   for (auto& drain : drains_) drain->request_stop();
   drains_.clear();
   if (upkeep_.joinable()) {

@@ -36,8 +36,8 @@ class Agent {
   /// After an error what was started is stopped by the destructor.
   Status start();
 
-  /// Not ready, receivers stop and answer what is under way, drains stop, cursors are synced.
-  /// Within ten seconds.
+  /// Not ready, receivers stop and answer what is under way, drains get two seconds to send what an
+  /// upstream takes, cursors are synced. Within ten seconds.
   void stop();
 
   /// The upkeep thread is not stuck in the file system for longer than `limit`: what the watchdog
@@ -51,6 +51,9 @@ class Agent {
   void start_drains();
   Status start_receivers();
   Status start_ports();
+  /// Something is pending for an upstream that takes data.
+  bool is_delivering() const;
+  void let_drains_finish();
   ReceiverStats& receiver_stats(const std::string& receiver, const std::string& transport);
 
   const Config config_;

@@ -183,7 +183,10 @@ Status Agent::start_receivers() {
     if (receiver.http) {
       auto started =
           HttpReceiver::start(*receiver.http, logs, receiver_stats(receiver.name, "http"), budget_);
-      if (!started) return started.error();
+      if (!started) {
+        return Error{started.error().code,
+                     "OTLP/HTTP (receiver " + receiver.name + "): " + started.error().message};
+      }
       http_.push_back(std::move(*started));
       log(LogLevel::info, "receiving OTLP/HTTP",
           {{"receiver", receiver.name},
@@ -197,7 +200,9 @@ Status Agent::start_receivers() {
 Status Agent::start_ports() {
   if (config_.health) {
     auto started = HealthPort::start(*config_.health, telemetry_);
-    if (!started) return started.error();
+    if (!started) {
+      return Error{started.error().code, "health_check: " + started.error().message};
+    }
     health_ = std::move(*started);
     log(LogLevel::info, "health port open",
         {{"endpoint", config_.health->endpoint}, {"port", health_->port()}});
@@ -243,8 +248,12 @@ void Agent::let_drains_finish() {
 void Agent::stop() {
   if (lock_ == nullptr) return;
   telemetry_.ready = false;
-  for (auto& receiver : grpc_) receiver->stop(kReceiverGrace);
-  for (auto& receiver : http_) receiver->stop(kReceiverGrace);
+  {
+    // All at once: none goes on taking requests while another one waits for its clients.
+    std::vector<std::jthread> stops;
+    for (auto& receiver : grpc_) stops.emplace_back([&] { receiver->stop(kReceiverGrace); });
+    for (auto& receiver : http_) stops.emplace_back([&] { receiver->stop(kReceiverGrace); });
+  }
   grpc_.clear();
   http_.clear();
   // While the upstream takes data, what is here goes out: nothing is cut off and sent twice.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iomanip>
+#include <iostream>
 #include <ostream>
 #include <vector>
 
@@ -82,16 +83,16 @@ std::vector<std::string> segment_files(const std::string& directory) {
   return files;
 }
 
-bool can_list(const std::string& directory, std::ostream& out) {
+bool can_list(const std::string& directory) {
   const auto listed = posix_filesystem().list(directory);
-  if (!listed) out << listed.error().message << "\n";
+  if (!listed) std::cerr << "this is no buffer directory: " << listed.error().message << "\n";
   return listed.ok();
 }
 
 }  // namespace
 
 int list_buffer(const std::string& directory, std::ostream& out) {
-  if (!can_list(directory, out)) return 1;
+  if (!can_list(directory)) return 1;
   const std::int64_t now_ms = system_clock().unix_ns() / kNsPerMs;
   std::uint64_t segments = 0;
   std::uint64_t items = 0;
@@ -116,7 +117,7 @@ int list_buffer(const std::string& directory, std::ostream& out) {
 }
 
 int verify_buffer(const std::string& directory, std::ostream& out) {
-  if (!can_list(directory, out)) return 1;
+  if (!can_list(directory)) return 1;
   SegmentReport sum;
   std::uint64_t segments = 0;
   std::uint64_t unreadable = 0;

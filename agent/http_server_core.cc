@@ -39,7 +39,7 @@ milliseconds sweep_interval(const HttpServerOptions& options, bool stopping) {
 void refuse_connection(tcp::socket socket, std::array<char, 65536>& scratch) {
   static constexpr std::string_view kAnswer =
       "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
-      "Content-Length: 20\r\nConnection: close\r\n\r\ntoo many connections";
+      "Content-Length: 20\r\nRetry-After: 1\r\nConnection: close\r\n\r\ntoo many connections";
   error_code ignored;
   socket.non_blocking(true, ignored);
   socket.read_some(boost::asio::buffer(scratch), ignored);

@@ -89,9 +89,16 @@ class Output {
   }
 
  private:
+  /// What is said of one signal or exporter does not hold back the same of another.
+  static bool names_the_source(std::string_view field) {
+    return field == "signal" || field == "exporter" || field == "receiver";
+  }
+
   static std::string key_of(std::string_view message, std::initializer_list<LogField> fields) {
     std::string key(message);
-    if (fields.size() != 0 && fields.begin()->quoted) key.append(1, '\0') += fields.begin()->value;
+    for (const LogField& field : fields) {
+      if (names_the_source(field.key)) key.append(1, '\0') += field.value;
+    }
     return key;
   }
 

@@ -150,7 +150,7 @@ void add_config_options(CLI::App& app, CommandLine& line) {
                  "Accepted for the Collector's sake; no effect");
 }
 
-int split_sets(CommandLine& line) {
+int split_sets(CommandLine& line, bool for_buffer = false) {
   for (const std::string& set : line.sets) {
     const std::size_t equals = set.find('=');
     if (equals == std::string::npos || equals == 0) {
@@ -160,7 +160,8 @@ int split_sets(CommandLine& line) {
     line.sources.sets.emplace_back(set.substr(0, equals), set.substr(equals + 1));
   }
   if (line.sources.files.empty()) {
-    std::cerr << "no configuration: say --config FILE (config.example.yaml shows every key)\n";
+    std::cerr << "no configuration: say --config FILE (config.example.yaml shows every key)"
+              << (for_buffer ? " or --directory DIR" : "") << "\n";
     return kExitBadConfig;
   }
   return 0;
@@ -168,7 +169,7 @@ int split_sets(CommandLine& line) {
 
 int buffer_command(CommandLine& line, bool verify) {
   if (line.directory.empty()) {
-    if (const int failed = split_sets(line); failed != 0) return failed;
+    if (const int failed = split_sets(line, true); failed != 0) return failed;
     const auto loaded = load_config(line.sources);
     if (const auto* diagnostics = std::get_if<std::vector<Diagnostic>>(&loaded)) {
       return print_diagnostics(*diagnostics);

@@ -26,10 +26,20 @@ Result<std::unique_ptr<Log>> Log::open(FileSystem& fs, const Clock& clock, LogOp
   return std::unique_ptr<Log>(std::move(log));
 }
 
+namespace {
+
+LogOptions with_quarantine_bounded(LogOptions options) {
+  options.quarantine_bytes_max =
+      std::min(options.quarantine_bytes_max, options.folder_bytes_max / 4);
+  return options;
+}
+
+}  // namespace
+
 LogImpl::LogImpl(FileSystem& fs, const Clock& clock, LogOptions options)
     : fs_(fs),
       clock_(clock),
-      options_(std::move(options)),
+      options_(with_quarantine_bounded(std::move(options))),
       quarantine_(fs, clock, options_.directory + "/quarantine", options_.quarantine_bytes_max) {}
 
 LogReader& LogImpl::reader(std::string_view name) {

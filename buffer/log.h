@@ -37,7 +37,7 @@ struct LogOptions {
   std::uint64_t file_bytes_max = 8ULL << 20;
   std::uint64_t folder_bytes_max = 512ULL << 20;  // allocated bytes, quarantine included
   std::uint64_t free_bytes_min = 64ULL << 20;     // of the file system: below it append says full
-  std::uint64_t quarantine_bytes_max = 16ULL << 20;  // oldest out
+  std::uint64_t quarantine_bytes_max = 16ULL << 20;  // set aside in the folder, a quarter at most
   std::chrono::milliseconds write_age_max{30'000};   // an open segment is sealed at this age
   std::chrono::milliseconds read_age_min{33'000};    // windowed: younger files are not read
   std::chrono::milliseconds read_age_max{18LL * 3600 *

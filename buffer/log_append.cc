@@ -136,6 +136,11 @@ AppendOutcome LogImpl::make_room(std::uint64_t bytes) {
     report("the file system is full to its floor: requests are refused", options_.directory);
     return AppendOutcome::full;
   }
+  // What fits in no folder, however empty, must not push out what does.
+  if (rounded(bytes) + kBlock > folder_bytes_for_segments()) {
+    report("a request is larger than the folder may be and is refused", options_.directory);
+    return AppendOutcome::full;
+  }
   for (;;) {
     bool fits = false;
     {
@@ -153,7 +158,7 @@ AppendOutcome LogImpl::make_room(std::uint64_t bytes) {
 bool LogImpl::folder_has_room_locked(std::uint64_t bytes) const {
   const std::uint64_t tail = active_ ? rounded(active_->end) - active_->end : 0;
   const std::uint64_t needs = bytes > tail ? rounded(bytes - tail) : 0;
-  return folder_bytes_locked() + needs + kBlock <= options_.folder_bytes_max;
+  return segments_bytes_ + needs + kBlock <= folder_bytes_for_segments();
 }
 
 bool LogImpl::disk_has_room(std::uint64_t bytes) {

@@ -147,6 +147,10 @@ class LogImpl final : public Log {
   void want_maintenance_at(std::int64_t steady_ns);
 
   std::uint64_t folder_bytes_locked() const;
+  /// The quarantine has its share set aside: it grows when the folder may be full.
+  std::uint64_t folder_bytes_for_segments() const {
+    return options_.folder_bytes_max - options_.quarantine_bytes_max;
+  }
   void set_allocated_locked(Segment& segment, std::uint64_t bytes);
   /// The first segment at or after `first_seq`.
   std::deque<Segment>::iterator from_locked(std::uint64_t first_seq);

@@ -181,6 +181,33 @@ TEST_F(LogTest, RejectRefusesWhenFullAndTakesAgainAfterDelivery) {
   EXPECT_EQ(append("x"), AppendOutcome::stored);
 }
 
+TEST_F(LogTest, ARecordThatFitsInNoFolderIsRefusedAndPushesNothingOut) {
+  options.file_bytes_max = 16 << 10;
+  options.folder_bytes_max = 64 << 10;
+  open();
+  for (int i = 0; i < 6; ++i) append("kept");
+  EXPECT_EQ(append(std::string(100 << 10, 'x')), AppendOutcome::full);
+  EXPECT_EQ(drops(DropReason::folder_full).items, 0U);
+  EXPECT_EQ(claim_all().size(), 6U);
+}
+
+TEST_F(LogTest, QuarantineAndSegmentsTogetherStayBelowTheFolderLimit) {
+  options.file_bytes_max = 16 << 10;
+  options.folder_bytes_max = 128 << 10;
+  open();
+  for (int i = 0; i < 200; ++i) append(std::string(1000, 'x'));
+  const std::string refused(3000, 'r');
+  for (std::uint64_t i = 0; i < 50; ++i) {
+    QuarantineEntry entry;
+    entry.seq = i;
+    entry.reader = "up";
+    entry.bytes = refused;
+    ASSERT_TRUE(log->reader("up").quarantine(entry).ok());
+    ASSERT_LE(log->stats().allocated_bytes, options.folder_bytes_max);
+  }
+  EXPECT_GT(log->stats().quarantine_entries, 3U);
+}
+
 TEST_F(LogTest, PurgingWhatIsOnItsWayUpstreamCountsItOnce) {
   options.file_bytes_max = 8 << 10;
   options.folder_bytes_max = 32 << 10;

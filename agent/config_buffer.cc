@@ -135,10 +135,10 @@ void check_log(const Value& section, Signal signal, LogOptions& log) {
     }
   }
   if (section.node.find("max_quarantine_size") == nullptr) {
-    log.quarantine_bytes_max = std::min(log.quarantine_bytes_max, log.folder_bytes_max / 4);
-  } else if (log.quarantine_bytes_max >= log.folder_bytes_max) {
+    log.quarantine_bytes_max = std::min(log.quarantine_bytes_max, log.folder_bytes_max / 8);
+  } else if (log.quarantine_bytes_max > log.folder_bytes_max / 4) {
     blame({"max_quarantine_size"},
-          fmt::format("must be less than max_folder_size ({}), which it is a part of",
+          fmt::format("must be at most a quarter of max_folder_size ({}), where it is set aside",
                       size_text(log.folder_bytes_max)));
   }
 }
@@ -172,7 +172,7 @@ void use_storage(const DeclaredExtension& extension, BufferConfig& buffer) {
   for (LogOptions& log : buffer.logs) {
     log.folder_bytes_max = storage.bytes_max;
     log.file_bytes_max = std::min(log.file_bytes_max, storage.bytes_max / 4);
-    log.quarantine_bytes_max = std::min(log.quarantine_bytes_max, storage.bytes_max / 4);
+    log.quarantine_bytes_max = std::min(log.quarantine_bytes_max, storage.bytes_max / 8);
   }
 }
 

@@ -119,8 +119,8 @@ TEST_F(ConfigBufferTest, FaultsAreNamedAtTheKeyThatWasWritten) {
   EXPECT_EQ(
       errors_of(buffer_config("    max_folder_size: 20MiB\n    max_quarantine_size: 20MiB\n")),
       Lines{"yaml:7:26: " + b +
-            "max_quarantine_size: must be less than max_folder_size (20MiB), which it is a "
-            "part of"});
+            "max_quarantine_size: must be at most a quarter of max_folder_size (20MiB), where it "
+            "is set aside"});
   EXPECT_EQ(errors_of(buffer_config("    max_file_size: 0\n")),
             Lines{"yaml:6:20: " + b + "max_file_size: must be at least 4KiB"});
   EXPECT_EQ(errors_of(buffer_config("    max_file_size: lots\n")),

@@ -73,7 +73,8 @@ class LogReaderImpl final : public LogReader {
   ReadPosition place_;            // where the claim under way has come to
   std::string arena_;
   std::vector<Piece> pieces_;
-  int failures_ = 0;
+  int failures_ = 0;                                    // in a row
+  int failure_ = 0;                                     // errno of the last one
   std::chrono::steady_clock::time_point not_before_{};  // after a failed read
 };
 
@@ -117,7 +118,8 @@ class LogImpl final : public Log {
   std::optional<Segment> examine(const SegmentName& name, const std::string& path);
   bool read_seal(SegmentReader& reader, std::uint64_t size, Segment& segment);
   void scan_whole(SegmentReader& reader, std::uint64_t size, Segment& segment);
-  void set_aside(const std::string& path, std::string_view file_name, std::string_view why);
+  void set_aside(const std::string& path, std::string_view file_name, std::uint64_t from,
+                 std::string_view why);
   Status take_up_reader(const std::string& name);
   void place_reader(LogReaderImpl& reader, std::uint64_t cursor_seq);
 

@@ -53,9 +53,9 @@ void LogImpl::adopt(const SegmentName& name, std::string_view file_name) {
   auto segment = examine(name, path);
   if (!segment) return;
   if (segment->records == 0 && segment->data_end <= kSegmentHeaderBytes) {
-    // Nothing was ever acknowledged from a file without a record.
-    if (Status gone = fs_.unlink(path); !gone)
-      report("an empty segment cannot be deleted", gone.error().message);
+    // Nothing was acknowledged from a file without a whole record, unless it has been damaged
+    // since.
+    set_aside(path, file_name, kSegmentHeaderBytes, "no whole record");
     next_seq_ = std::max(next_seq_, name.first_seq);
     return;
   }
@@ -82,7 +82,7 @@ std::optional<Segment> LogImpl::examine(const SegmentName& name, const std::stri
       ++counters_.segments_unknown_version;
       report("a segment of another format version is left alone", path);
     } else if (reader.error().code == 0) {
-      set_aside(path, file_name, reader.error().message);
+      set_aside(path, file_name, 0, reader.error().message);
     } else {
       report("a segment cannot be read and is left alone", reader.error().message);
     }
@@ -149,7 +149,8 @@ void LogImpl::scan_whole(SegmentReader& reader, std::uint64_t size, Segment& seg
   }
 }
 
-void LogImpl::set_aside(const std::string& path, std::string_view file_name, std::string_view why) {
+void LogImpl::set_aside(const std::string& path, std::string_view file_name, std::uint64_t from,
+                        std::string_view why) {
   auto file = fs_.open(path, FileSystem::Mode::read);
   if (!file) return;
   const auto size = (*file)->size();
@@ -157,7 +158,7 @@ void LogImpl::set_aside(const std::string& path, std::string_view file_name, std
       size ? static_cast<std::size_t>(std::min<std::uint64_t>(*size, kQuarantinedDamageBytesMax))
            : 0,
       '\0');
-  const auto got = (*file)->pread(bytes.data(), bytes.size(), 0);
+  const auto got = (*file)->pread(bytes.data(), bytes.size(), from);
   bytes.resize(got ? *got : 0);
   const bool empty = bytes.find_first_not_of('\0') == std::string::npos;
   if (!empty) {
@@ -172,7 +173,7 @@ void LogImpl::set_aside(const std::string& path, std::string_view file_name, std
       return;
     }
     counters_.corrupt_bytes += size ? *size : 0;
-    report("a segment without a whole header was put into quarantine", path);
+    report("a segment without a whole record or header was put into quarantine", path);
   }
   if (Status gone = fs_.unlink(path); !gone)
     report("a damaged segment cannot be deleted", gone.error().message);

@@ -12,6 +12,10 @@ constexpr std::size_t kArenaBytesKept = 1U << 20;
 constexpr int kReadFailuresMax = 3;
 constexpr std::chrono::seconds kPauseAfterFailure{1};
 
+/// The file is gone, its header is damaged (no errno), or the disk cannot read it. Everything else
+/// (too many open files, no memory, permissions) may pass, and costs nothing but time.
+bool is_final(int code) { return code == ENOENT || code == EIO || code == 0; }
+
 }  // namespace
 
 std::optional<LogReaderImpl::Target> LogReaderImpl::next_target() {
@@ -47,6 +51,7 @@ bool LogReaderImpl::open_target(const Target& target) {
   auto reader = SegmentReader::open(log_.fs_, target.path);
   if (!reader) {
     log_.report("a segment cannot be opened for reading", reader.error().message);
+    failure_ = reader.error().code;
     return false;
   }
   open_ = std::make_unique<SegmentReader>(std::move(*reader));
@@ -76,7 +81,7 @@ Claim LogReaderImpl::claim(const ClaimLimits& limits) {
     if (outcome == Read::failed) {
       // A rename or a purge may have come between: the next look finds the new name or the next
       // segment.
-      if (++failures_ <= kReadFailuresMax) {
+      if (++failures_ <= kReadFailuresMax || !is_final(failure_)) {
         not_before_ = std::chrono::steady_clock::now() +
                       (failures_ == 1 ? std::chrono::seconds{0} : kPauseAfterFailure);
         open_.reset();
@@ -107,6 +112,7 @@ LogReaderImpl::Read LogReaderImpl::read_target(const Target& target, const Claim
     using Kind = SegmentReader::Step::Kind;
     if (step.kind == Kind::io_error) {
       log_.note_error("a segment cannot be read", step.error);
+      failure_ = step.error.code;
       return pieces_.empty() ? Read::failed : Read::limited;
     }
     if (step.kind == Kind::end || step.kind == Kind::seal) {

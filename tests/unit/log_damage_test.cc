@@ -91,6 +91,20 @@ TEST_F(LogDamageTest, ATornOpenSegmentIsReadUpToTheTear) {
   EXPECT_EQ(files(".wip").size(), 0U);
 }
 
+TEST_F(LogDamageTest, AFileWhoseOnlyRecordIsDamagedGoesToQuarantineNotAway) {
+  open();
+  append("precious");
+  crash();
+  const std::string wip = path(files(".wip").at(0));
+  std::string bytes = read_file(wip);
+  bytes[kSegmentHeaderBytes + 9] ^= 1;
+  write_file(wip, bytes);
+  open();
+  EXPECT_TRUE(claim_all().empty());
+  EXPECT_EQ(log->stats().quarantine_entries, 1U);
+  EXPECT_TRUE(files(".wip").empty());
+}
+
 TEST_F(LogDamageTest, APayloadThatPosesAsARecordIsNotOne) {
   // A whole foreign segment inside a payload, and the header before it damaged: the search must not
   // fall for it.

@@ -125,6 +125,40 @@ TEST_F(LogFaultTest, AReadThatFailsOnceIsTriedAgainAndLosesNothing) {
   EXPECT_EQ(drops(DropReason::corrupt).items, 0U);
 }
 
+TEST_F(LogFaultTest, WantOfFileDescriptorsHoldsReadingUpAndCostsNothing) {
+  open_faulty();
+  append("a", 2);
+  log->close();
+  open_faulty();
+  fs.fail(Operation::open, EMFILE, 1000);
+  const auto far = std::chrono::steady_clock::now() + std::chrono::hours(1);
+  for (int i = 0; i < 5; ++i) {  // the pause between tries is a second each
+    EXPECT_TRUE(log->reader("up").wait_readable(std::stop_token(), far));
+    EXPECT_TRUE(log->reader("up").claim({}).empty());
+  }
+  fs.heal();
+  EXPECT_TRUE(log->reader("up").wait_readable(std::stop_token(), far));
+  EXPECT_EQ(claim_all(), Strings{"a"});
+  log->reader("up").acknowledge();
+  EXPECT_EQ(drops(DropReason::corrupt).items, 0U);
+}
+
+TEST_F(LogFaultTest, AFileThatIsGoneIsGivenUpAndCounted) {
+  open_faulty();
+  append("a", 2);
+  log->close();
+  open_faulty();
+  std::filesystem::remove(path(files(".seg").at(0)));
+  append("b", 3);
+  const auto far = std::chrono::steady_clock::now() + std::chrono::hours(1);
+  Strings got;
+  while (got.empty() && log->reader("up").wait_readable(std::stop_token(), far)) got = claim_all();
+  EXPECT_EQ(got, Strings{"b"});
+  log->reader("up").acknowledge();
+  EXPECT_EQ(drops(DropReason::corrupt).items, 2U);
+  EXPECT_EQ(reader_stats().pending_items, 0U);
+}
+
 TEST_F(LogFaultTest, DurabilityIntervalSyncsOnItsTimerAndNoneNever) {
   options.durability = Durability::interval;
   open_faulty();

@@ -44,7 +44,12 @@ std::string cursor_file_name(std::string_view reader) {
 }
 
 Result<Cursor> Cursor::open(FileSystem& fs, const std::string& directory, std::string_view reader) {
-  Cursor cursor(fs, directory, directory + "/" + cursor_file_name(reader));
+  return open_file(fs, directory, cursor_file_name(reader));
+}
+
+Result<Cursor> Cursor::open_file(FileSystem& fs, const std::string& directory,
+                                 const std::string& file_name) {
+  Cursor cursor(fs, directory, directory + "/" + file_name);
   auto file = fs.open(cursor.path_, FileSystem::Mode::read_write);
   if (!file) {
     if (file.error().code == ENOENT) return cursor;

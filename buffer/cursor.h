@@ -27,6 +27,10 @@ class Cursor {
   /// 0.
   static Result<Cursor> open(FileSystem& fs, const std::string& directory, std::string_view reader);
 
+  /// The same by the file's name, whoever's it is.
+  static Result<Cursor> open_file(FileSystem& fs, const std::string& directory,
+                                  const std::string& file_name);
+
   std::uint64_t next_seq() const { return next_seq_; }
   /// There was a file, but no slot of it was whole.
   bool was_damaged() const { return was_damaged_; }

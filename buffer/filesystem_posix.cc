@@ -94,7 +94,7 @@ class PosixFile final : public File {
 int open_retrying(const std::string& path, int flags, mode_t permissions) {
   int descriptor = -1;
   do {
-    descriptor = ::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, permissions);
+    descriptor = ::open(path.c_str(), flags | O_CLOEXEC, permissions);
   } while (descriptor < 0 && errno == EINTR);
   return descriptor;
 }

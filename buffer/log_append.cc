@@ -38,6 +38,13 @@ iovec part_of(std::string_view bytes) { return {const_cast<char*>(bytes.data()),
 }  // namespace
 
 AppendOutcome LogImpl::append(std::span<const NewRecord> records) {
+  for (const NewRecord& record : records) {
+    // A reader takes longer ones for damage.
+    if (record.stored.size() > kStoredBytesMax || record.extension.size() > kStoredBytesMax) {
+      report("a request is larger than a record may be and is refused", options_.directory);
+      return AppendOutcome::full;
+    }
+  }
   Waiter self;
   self.records = records;
   std::unique_lock lock(queue_mutex_);
@@ -85,19 +92,19 @@ void LogImpl::commit(const std::vector<Waiter*>& group) {
     batch_bytes = 0;
   };
   for (std::size_t i = 0; i < group.size() && outcome == AppendOutcome::stored; ++i) {
-    for (const NewRecord& record : group[i]->records) {
-      const std::uint64_t length = padded_length(record);
-      const std::uint64_t end = active_ ? active_->end : kSegmentHeaderBytes;
-      const bool has_records = !batch.empty() || (active_ && active_->records > 0);
-      if (has_records &&
-          end + batch_bytes + length + kRecordHeaderBytes > options_.file_bytes_max) {
-        flush(i);
-        if (outcome != AppendOutcome::stored) break;
-        if (active_) seal_active(options_.durability != Durability::none);
-      }
-      batch.push_back(&record);
-      batch_bytes += length;
+    // A segment ends between two appends, never inside one: each is stored as a whole or not at
+    // all.
+    std::uint64_t length = 0;
+    for (const NewRecord& record : group[i]->records) length += padded_length(record);
+    const std::uint64_t end = active_ ? active_->end : kSegmentHeaderBytes;
+    const bool has_records = !batch.empty() || (active_ && active_->records > 0);
+    if (has_records && end + batch_bytes + length + kRecordHeaderBytes > options_.file_bytes_max) {
+      flush(i);
+      if (outcome != AppendOutcome::stored) break;
+      if (active_) seal_active(options_.durability != Durability::none);
     }
+    for (const NewRecord& record : group[i]->records) batch.push_back(&record);
+    batch_bytes += length;
   }
   if (outcome == AppendOutcome::stored) {
     flush(group.size());
@@ -297,7 +304,8 @@ void LogImpl::publish(std::span<const NewRecord* const> records, std::uint64_t e
 void LogImpl::abandon_active() {
   if (!active_) return;
   // What was acknowledged from it stays readable up to the durable end; nothing more is written to
-  // it.
+  // it. What `interval` still owes to the disk is paid now.
+  if (active_->dirty) static_cast<void>(active_->file->fdatasync());
   const std::string open_path = path_of(active_->stem + ".wip");
   if (active_->records == 0) {
     static_cast<void>(fs_.unlink(open_path));

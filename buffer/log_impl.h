@@ -118,6 +118,7 @@ class LogImpl final : public Log {
   std::optional<Segment> examine(const SegmentName& name, const std::string& path);
   bool read_seal(SegmentReader& reader, std::uint64_t size, Segment& segment);
   void scan_whole(SegmentReader& reader, std::uint64_t size, Segment& segment);
+  void move_aside(const std::string& path, std::string_view file_name, const Error& why);
   void set_aside(const std::string& path, std::string_view file_name, std::uint64_t from,
                  std::string_view why);
   Status take_up_reader(const std::string& name);
@@ -144,6 +145,7 @@ class LogImpl final : public Log {
   void retire_or_seal(std::int64_t now);
   void save_cursors();
   void delete_consumed();
+  void tell_readers();  // that segments have come or gone
   bool all_past_locked(std::uint64_t seq) const;
   std::int64_t next_due();
   void want_maintenance_at(std::int64_t steady_ns);

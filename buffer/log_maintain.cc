@@ -98,6 +98,7 @@ void LogImpl::sync_interval(std::int64_t now) {
   last_sync_ns_ = now;
   if (Status synced = active_->file->fdatasync(); !synced) {
     note_error("a segment cannot be synced", synced.error());
+    active_->dirty = false;  // never tried again on this file
     abandon_active();
     return;
   }
@@ -162,15 +163,19 @@ void LogImpl::seal_active(bool sync) {
 
 bool LogImpl::purge_oldest(DropReason reason) {
   bool only_active = false;
+  std::uint64_t first_seq = 0;
   {
     std::lock_guard lock(mutex_);
     if (segments_.empty()) return false;
     only_active = !segments_.front().sealed;
+    first_seq = segments_.front().first_seq;
   }
   if (only_active) seal_active(false);
   Segment oldest;
   {
     std::lock_guard lock(mutex_);
+    // Upkeep may have deleted it meanwhile, as delivered: then there is room already.
+    if (segments_.empty() || segments_.front().first_seq != first_seq) return true;
     oldest = segments_.front();
     drop_segment_locked(oldest, reason);
     segments_bytes_ -= oldest.allocated;
@@ -243,7 +248,8 @@ void LogImpl::save_cursors() {
 }
 
 void LogImpl::delete_consumed() {
-  for (;;) {
+  for (bool deleted = false;; deleted = true) {
+    if (deleted) tell_readers();
     std::string file;
     {
       std::lock_guard lock(mutex_);
@@ -261,6 +267,14 @@ void LogImpl::delete_consumed() {
       note_error("a segment cannot be deleted", gone.error());
     }
   }
+}
+
+void LogImpl::tell_readers() {
+  {
+    std::lock_guard lock(mutex_);
+    ++publications_;
+  }
+  readable_.notify_all();
 }
 
 void LogImpl::close() {

@@ -39,8 +39,15 @@ Status LogImpl::scan_directory() {
   auto listed = fs_.list(options_.directory);
   if (!listed) return listed.error();
   for (const DirectoryEntry& entry : *listed) {
+    if (!entry.is_regular) continue;
+    if (entry.name.starts_with("cursor-")) {
+      // Also of exporters that are not configured now: when one comes back, no number below its
+      // cursor may be new.
+      const auto cursor = Cursor::open_file(fs_, options_.directory, entry.name);
+      if (cursor) next_seq_ = std::max(next_seq_, cursor->next_seq());
+    }
     const auto name = parse_segment_name(entry.name);
-    if (!name || !entry.is_regular) continue;  // cursors, quarantine, strangers: left alone
+    if (!name) continue;  // quarantine, strangers: left alone
     adopt(*name, entry.name);
   }
   std::sort(segments_.begin(), segments_.end(),
@@ -84,13 +91,13 @@ std::optional<Segment> LogImpl::examine(const SegmentName& name, const std::stri
     } else if (reader.error().code == 0) {
       set_aside(path, file_name, 0, reader.error().message);
     } else {
-      report("a segment cannot be read and is left alone", reader.error().message);
+      move_aside(path, file_name, reader.error());
     }
     return std::nullopt;
   }
   const auto size = reader->file().size();
   if (!size) {
-    report("a segment cannot be read and is left alone", size.error().message);
+    move_aside(path, file_name, size.error());
     return std::nullopt;
   }
   Segment segment;
@@ -147,6 +154,16 @@ void LogImpl::scan_whole(SegmentReader& reader, std::uint64_t size, Segment& seg
     segment.next_seq = std::max(segment.next_seq, step.header.seq + 1);
     segment.data_end = reader.offset();
   }
+}
+
+/// As it is: left where it lies it would pass for delivered as soon as a cursor is beyond it.
+void LogImpl::move_aside(const std::string& path, std::string_view file_name, const Error& why) {
+  const std::string folder = options_.directory + "/quarantine";
+  Status moved = fs_.make_directories(folder, 0750);
+  if (moved.ok()) moved = fs_.rename(path, folder + "/" + std::string(file_name));
+  note_error(moved.ok() ? "a segment cannot be read and was moved to quarantine"
+                        : "a segment can neither be read nor moved to quarantine",
+             why);
 }
 
 void LogImpl::set_aside(const std::string& path, std::string_view file_name, std::uint64_t from,

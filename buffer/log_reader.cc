@@ -81,7 +81,7 @@ Claim LogReaderImpl::claim(const ClaimLimits& limits) {
     if (outcome == Read::failed) {
       // A rename or a purge may have come between: the next look finds the new name or the next
       // segment.
-      if (++failures_ <= kReadFailuresMax || !is_final(failure_)) {
+      if (++failures_ <= kReadFailuresMax || !is_final(failure_) || !target->sealed) {
         not_before_ = std::chrono::steady_clock::now() +
                       (failures_ == 1 ? std::chrono::seconds{0} : kPauseAfterFailure);
         open_.reset();
@@ -265,6 +265,13 @@ bool LogReaderImpl::wait_readable(std::stop_token stop,
   std::unique_lock lock(log_.mutex_);
   for (;;) {
     if (stop.stop_requested()) return false;
+    if (open_ != nullptr && log_.find_locked(open_segment_) == nullptr) {
+      // Deleted: it would keep its room on the disk until it is closed.
+      lock.unlock();
+      open_.reset();
+      lock.lock();
+      continue;
+    }
     const auto now = std::chrono::steady_clock::now();
     auto wake_at = deadline;
     auto next = log_.from_locked(state_.claimed.segment);

@@ -139,7 +139,8 @@ Status Quarantine::write(const std::string& name, const QuarantineEntry& entry,
 
 void Quarantine::make_room(std::uint64_t bytes) {
   while (!entries_.empty() && bytes_ + bytes > bytes_max_) {
-    if (!fs_.unlink(directory_ + "/" + entries_.front().name)) break;
+    const Status gone = fs_.unlink(directory_ + "/" + entries_.front().name);
+    if (!gone && gone.error().code != ENOENT) break;  // an operator may have been here before
     bytes_ -= entries_.front().allocated;
     entries_.pop_front();
     count_ = entries_.size();

@@ -143,6 +143,20 @@ TEST_F(LogFaultTest, WantOfFileDescriptorsHoldsReadingUpAndCostsNothing) {
   EXPECT_EQ(drops(DropReason::corrupt).items, 0U);
 }
 
+TEST_F(LogFaultTest, ASegmentThatAStartCannotReadIsNotTakenForDeliveredLater) {
+  open_faulty();
+  append("precious");
+  log->close();
+  log.reset();
+  fs.fail(Operation::open, EIO);  // the segment comes first: there is no cursor yet
+  open_faulty();
+  append("later");
+  EXPECT_EQ(claim_all(), Strings{"later"});
+  log->reader("up").acknowledge();
+  log->close();
+  EXPECT_TRUE(std::filesystem::exists(path("quarantine/00000000000000000001-1800000000000.seg")));
+}
+
 TEST_F(LogFaultTest, AFileThatIsGoneIsGivenUpAndCounted) {
   open_faulty();
   append("a", 2);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "tests/support/log_fixture.h"
@@ -140,6 +141,115 @@ TEST_F(LogTest, SequenceNumbersAreNotUsedAgainAfterEverythingWasDelivered) {
   const Claim claim = log->reader("up").claim({});
   ASSERT_EQ(claim.records.size(), 1U);
   EXPECT_EQ(claim.records[0].seq, 3U);
+}
+
+TEST_F(LogTest, AnExporterThatWasAwayGetsWhatCameMeanwhile) {
+  open({"a"});
+  for (int i = 0; i < 10; ++i) append("first");
+  claim_all("a");
+  log->reader("a").acknowledge();
+  log->close();
+  open({"b"});  // the exporter was renamed: nothing but its cursor knows the numbers that were used
+  append("second");
+  log->close();
+  open({"a"});
+  EXPECT_EQ(claim_all("a"), Strings{"second"});
+}
+
+TEST_F(LogTest, ADeletedSegmentIsClosedByAReaderThatWaits) {
+  open();
+  append(std::string(100'000, 'x'));
+  claim_all();
+  log->reader("up").acknowledge();
+  const auto open_files = [this] {
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+      if (target.starts_with(options.directory) && target.find("cursor") == std::string::npos)
+        ++count;
+    }
+    return count;
+  };
+  EXPECT_GE(open_files(), 1);
+  clock.advance_ms(2000);
+  log->maintain();
+  EXPECT_FALSE(
+      log->reader("up").wait_readable(std::stop_token(), std::chrono::steady_clock::now()));
+  EXPECT_EQ(open_files(), 0);
+}
+
+TEST_F(LogTest, ADirectoryBehindALinkIsAsGoodAsAnyOther) {
+  const std::string real = directory.path() + "/real";
+  std::filesystem::create_directories(real);
+  std::filesystem::create_directory_symlink(real, options.directory);
+  open();
+  EXPECT_EQ(append("a"), AppendOutcome::stored);
+  EXPECT_EQ(claim_all(), Strings{"a"});
+}
+
+TEST_F(LogTest, QuarantineStaysBoundedWhenAnOperatorDeletesFilesInIt) {
+  options.quarantine_bytes_max = 40'960;
+  open();
+  const auto put = [this](std::uint64_t seq) {
+    QuarantineEntry entry;
+    entry.seq = seq;
+    entry.bytes = "refused";
+    return log->reader("up").quarantine(entry).ok();
+  };
+  for (std::uint64_t i = 0; i < 5; ++i) ASSERT_TRUE(put(i));
+  for (const auto& entry : std::filesystem::directory_iterator(path("quarantine"))) {
+    std::filesystem::remove(entry.path());
+  }
+  for (std::uint64_t i = 5; i < 100; ++i) ASSERT_TRUE(put(i));
+  EXPECT_LE(log->stats().quarantine_bytes, 40'960U);
+}
+
+TEST_F(LogTest, AnAppendOfManyRecordsIsStoredAsAWholeOrNotAtAll) {
+  options.file_bytes_max = 16 << 10;
+  options.folder_bytes_max = 64 << 10;
+  options.overflow = Overflow::reject;
+  open();
+  const std::string bytes(3000, 'x');
+  const std::vector<NewRecord> five(5, record_of(bytes));
+  std::uint64_t stored = 0;
+  for (int i = 0; i < 20; ++i) {
+    if (log->append(five) == AppendOutcome::stored) stored += 5;
+  }
+  EXPECT_GT(stored, 0U);
+  EXPECT_EQ(log->stats().appended_items, stored);
+  EXPECT_EQ(claim_all().size(), stored);
+}
+
+TEST_F(LogTest, PurgingAndDeletingAtTheSameTimeLoseNoCount) {
+  options.directory = directory.path() + "/race";
+  options.durability = Durability::none;
+  options.file_bytes_max = 64 << 10;
+  options.folder_bytes_max = 192 << 10;
+  open();
+  std::atomic<bool> stop{false};
+  std::uint64_t delivered = 0;
+  std::uint64_t stored = 0;
+  {
+    std::jthread upkeep([&] {
+      while (!stop) {
+        clock.advance_ms(1000);
+        log->maintain();
+      }
+    });
+    std::jthread reader([&] {
+      while (!stop) {
+        delivered += log->reader("up").claim({}).items;
+        log->reader("up").acknowledge();
+      }
+    });
+    for (int i = 0; i < 20'000; ++i) {
+      if (append(std::string(12'000, 'x')) == AppendOutcome::stored) ++stored;
+    }
+    stop = true;
+  }
+  EXPECT_EQ(stored, delivered + drops(DropReason::folder_full).items +
+                        drops(DropReason::expired).items + reader_stats().pending_items);
 }
 
 TEST_F(LogTest, DropOldestKeepsTheFolderBelowItsLimitAndCountsItems) {

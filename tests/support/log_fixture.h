@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ class LogFixture : public ::testing::Test {
     options.directory = directory.path() + "/traces";
     options.free_bytes_min = 0;
     options.report = [this](std::string_view message, std::string_view detail) {
+      std::lock_guard lock(reports_mutex);  // any thread may report
       reports.push_back(std::string(message) + " | " + std::string(detail));
     };
   }
@@ -93,6 +95,7 @@ class LogFixture : public ::testing::Test {
   TempDirectory directory;
   ManualClock clock;
   LogOptions options;
+  std::mutex reports_mutex;
   std::vector<std::string> reports;
   LogStats shown;
   std::unique_ptr<Log> log;

@@ -17,6 +17,12 @@
 
 namespace holdfast {
 
+/// What file systems give room in, for estimates of what a file will take.
+inline constexpr std::uint64_t kDiskBlockBytes = 4096;
+constexpr std::uint64_t rounded_to_blocks(std::uint64_t bytes) {
+  return (bytes + kDiskBlockBytes - 1) / kDiskBlockBytes * kDiskBlockBytes;
+}
+
 class File {
  public:
   virtual ~File() = default;

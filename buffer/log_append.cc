@@ -12,11 +12,8 @@
 namespace holdfast {
 namespace {
 
-constexpr std::uint64_t kBlock = 4096;
 constexpr std::int64_t kFreeCheckIntervalNs = kNsPerSecond;
 constexpr std::array<char, 8> kPadding{};
-
-std::uint64_t rounded(std::uint64_t bytes) { return (bytes + kBlock - 1) / kBlock * kBlock; }
 
 std::uint64_t padded_length(const NewRecord& record) {
   RecordHeader header;
@@ -144,7 +141,7 @@ AppendOutcome LogImpl::make_room(std::uint64_t bytes) {
     return AppendOutcome::full;
   }
   // What fits in no folder, however empty, must not push out what does.
-  if (rounded(bytes) + kBlock > folder_bytes_for_segments()) {
+  if (rounded_to_blocks(bytes) + kDiskBlockBytes > folder_bytes_for_segments()) {
     report("a request is larger than the folder may be and is refused", options_.directory);
     return AppendOutcome::full;
   }
@@ -163,9 +160,9 @@ AppendOutcome LogImpl::make_room(std::uint64_t bytes) {
 }
 
 bool LogImpl::folder_has_room_locked(std::uint64_t bytes) const {
-  const std::uint64_t tail = active_ ? rounded(active_->end) - active_->end : 0;
-  const std::uint64_t needs = bytes > tail ? rounded(bytes - tail) : 0;
-  return segments_bytes_ + needs + kBlock <= folder_bytes_for_segments();
+  const std::uint64_t tail = active_ ? rounded_to_blocks(active_->end) - active_->end : 0;
+  const std::uint64_t needs = bytes > tail ? rounded_to_blocks(bytes - tail) : 0;
+  return segments_bytes_ + needs + kDiskBlockBytes <= folder_bytes_for_segments();
 }
 
 bool LogImpl::disk_has_room(std::uint64_t bytes) {
@@ -277,7 +274,7 @@ void LogImpl::publish(std::span<const NewRecord* const> records, std::uint64_t e
     next_seq_ += records.size();
     segment.next_seq = next_seq_;
     segment.data_end = end;
-    set_allocated_locked(segment, rounded(end));
+    set_allocated_locked(segment, rounded_to_blocks(end));
     segment.items = active_->items;
     segment.records = active_->records;
     for (const auto& reader : readers_) {

@@ -11,11 +11,8 @@
 namespace holdfast {
 namespace {
 
-constexpr std::uint64_t kBlock = 4096;
 constexpr std::string_view kEnding = ".rec";
 constexpr std::size_t kMessageBytesMax = 1024;
-
-std::uint64_t rounded(std::uint64_t bytes) { return (bytes + kBlock - 1) / kBlock * kBlock; }
 
 std::string entry_name(const QuarantineEntry& entry) {
   std::array<char, 64> text{};
@@ -81,7 +78,7 @@ Status Quarantine::open() {
         std::errc{}) {
       next_seq_ = std::max(next_seq_.load(), seq + 1);
     }
-    entries_.push_back({std::move(found.name), allocated ? *allocated : kBlock});
+    entries_.push_back({std::move(found.name), allocated ? *allocated : kDiskBlockBytes});
     bytes_ += entries_.back().allocated;
   }
   count_ = entries_.size();
@@ -99,7 +96,7 @@ Status Quarantine::add(const QuarantineEntry& entry) {
   const std::uint64_t head = entry_line(entry, 0).size() + 64;
   const std::uint64_t room = bytes_max_ > head ? bytes_max_ - head : 0;
   const std::string_view bytes = entry.bytes.substr(0, room);
-  const std::uint64_t needs = rounded(head + bytes.size());
+  const std::uint64_t needs = rounded_to_blocks(head + bytes.size());
   make_room(needs);
   const std::string name = entry_name(entry);
   if (Status wrote = write(name, entry, bytes); !wrote) return wrote;

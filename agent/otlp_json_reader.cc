@@ -9,37 +9,11 @@ namespace {
 
 using otlp::FieldKind;
 
-// Submessages below the request, as protobuf's parsers count: deeper ones they refuse.
-constexpr unsigned kMessageDepthMax = 100;
 // Objects and lists inside an unknown field.
 constexpr unsigned kUnknownDepthMax = 100;
 
 constexpr std::size_t kTraceIdBytes = 16;
 constexpr std::size_t kSpanIdBytes = 8;
-
-wire::Type wire_type(FieldKind kind) {
-  switch (kind) {
-    case FieldKind::fixed32:
-      return wire::Type::fixed32;
-    case FieldKind::fixed64:
-    case FieldKind::sfixed64:
-    case FieldKind::real:
-      return wire::Type::fixed64;
-    case FieldKind::string:
-    case FieldKind::bytes:
-    case FieldKind::trace_id:
-    case FieldKind::span_id:
-    case FieldKind::message:
-      return wire::Type::length_delimited;
-    default:
-      return wire::Type::varint;
-  }
-}
-
-bool is_text(FieldKind kind) {
-  return kind == FieldKind::string || kind == FieldKind::bytes || kind == FieldKind::trace_id ||
-         kind == FieldKind::span_id;
-}
 
 /// The value's text up to the next token; of an object or list the bracket alone.
 std::string_view token_of(simdjson::ondemand::value& value) {
@@ -137,7 +111,7 @@ bool OtlpJsonReader::read_field(const Place& place, Value value, bool again) {
   if (place.field.repeated) return read_repeated(place, value, token);
   if (place.field.kind == FieldKind::message) return read_submessage(place, value, token);
   // A field that comes again must win even with a default: what was written first is still there.
-  return read_scalar(place, value, token, place.field.explicit_presence || again);
+  return read_scalar(place, value, token, place.field.explicit_presence() || again);
 }
 
 bool OtlpJsonReader::read_repeated(const Place& place, Value value, std::string_view token) {
@@ -188,7 +162,7 @@ bool OtlpJsonReader::read_packed(const Place& place, Array array) {
 
 bool OtlpJsonReader::read_submessage(const Place& place, Value value, std::string_view token) {
   if (!token.starts_with('{')) return fail_field(place, token, "expect an object");
-  if (place.depth >= kMessageDepthMax) return fail_field(place, token, "nested too deeply");
+  if (place.depth >= otlp::kMessageDepthMax) return fail_field(place, token, "nested too deeply");
   Object object;
   if (const auto code = value.get_object().get(object)) return fail_json(code);
   std::uint8_t& length_size = length_size_[place.slot];

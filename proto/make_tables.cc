@@ -147,10 +147,11 @@ class TableWriter {
     for (int i = 0; i < message.field_count(); ++i) {
       const FieldDescriptor& field = *message.field(i);
       check(field);
-      const bool presence = field.containing_oneof() != nullptr;  // optional is a oneof of one
+      const auto* const oneof = field.containing_oneof();  // optional is a oneof of one
       out << "    {\"" << field.json_name() << "\", \"" << field.name() << "\", " << field.number()
           << ", FieldKind::" << kind_of(field) << ", " << (field.is_repeated() ? "true" : "false")
-          << ", " << (presence ? "true" : "false") << ", " << type_of(field) << "},\n";
+          << ", " << (oneof != nullptr ? oneof->index() + 1 : 0) << ", " << type_of(field)
+          << "},\n";
     }
     out << "};\n\n";
   }

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "proto/signal.h"
+#include "proto/wire.h"
 
 namespace holdfast::otlp {
 
@@ -39,10 +40,41 @@ struct Field {
   std::string_view proto_name;  // "start_time_unix_nano"
   std::uint16_t number;
   FieldKind kind;
-  bool repeated;           // scalars are packed
-  bool explicit_presence;  // member of a oneof, or optional: a zero is written too
-  std::uint8_t type;       // place in kMessages or kEnums, for those kinds
+  bool repeated;       // scalars are packed
+  std::uint8_t oneof;  // which of its message's it belongs to, from 1; 0: none; optional is one too
+  std::uint8_t type;   // place in kMessages or kEnums, for those kinds
+
+  /// A zero is written too.
+  constexpr bool explicit_presence() const { return oneof != 0; }
 };
+
+constexpr wire::Type wire_type(FieldKind kind) {
+  switch (kind) {
+    case FieldKind::fixed32:
+      return wire::Type::fixed32;
+    case FieldKind::fixed64:
+    case FieldKind::sfixed64:
+    case FieldKind::real:
+      return wire::Type::fixed64;
+    case FieldKind::string:
+    case FieldKind::bytes:
+    case FieldKind::trace_id:
+    case FieldKind::span_id:
+    case FieldKind::message:
+      return wire::Type::length_delimited;
+    default:
+      return wire::Type::varint;
+  }
+}
+
+/// Text in JSON, whatever it stands for.
+constexpr bool is_text(FieldKind kind) {
+  return kind == FieldKind::string || kind == FieldKind::bytes || kind == FieldKind::trace_id ||
+         kind == FieldKind::span_id;
+}
+
+/// Submessages below a request, as protobuf's parsers count: deeper ones they refuse.
+inline constexpr unsigned kMessageDepthMax = 100;
 
 struct Message {
   std::string_view name;          // "Span"

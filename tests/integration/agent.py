@@ -49,7 +49,11 @@ def merge(base, changes):
 
 
 class Agent:
-    """One agent with its own ports and directory. Starting it again after its end is a restart on the same buffer."""
+    """One agent with its own ports and directory. Starting it again after its end is a restart on the same buffer.
+
+    `prefix` is a command that runs the binary in some other way (strace, prlimit, nsenter …) and must become it by exec,
+    so that `process` is the agent itself.
+    """
 
     def __init__(self, directory, upstream_url, buffer=None, exporter=None, config=None):
         self.directory = pathlib.Path(directory)
@@ -59,6 +63,7 @@ class Agent:
         self.config_file = self.directory / "config.yaml"
         self.log_file = self.directory / "agent.log"
         self.process = None
+        self.prefix = []
         pipeline = {"receivers": ["otlp"], "exporters": ["otlp_http"]}
         document = {
             "receivers": {"otlp": {"protocols": {
@@ -96,7 +101,7 @@ class Agent:
     def spawn(self):
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, "--config", self.config_file], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                [*self.prefix, BINARY, "--config", self.config_file], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def start(self, timeout=20):
         self.spawn()

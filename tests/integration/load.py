@@ -32,6 +32,7 @@ class Load:
         self.limit = limit  # requests of each client; None: until stop()
         self.acknowledged = {signal: [] for signal in signals}
         self.refused = 0
+        self.refused_ids = set()
         self.uncertain = {signal: [] for signal in signals}
         self.unexpected = []
         self._lock = threading.Lock()
@@ -77,6 +78,7 @@ class Load:
                     self.acknowledged[signal] += ids
                 elif answer == "refused":
                     self.refused += 1
+                    self.refused_ids.update(ids)
                 elif answer == "unknown":
                     self.uncertain[signal] += ids
                 else:

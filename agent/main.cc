@@ -1,9 +1,11 @@
 // Flags, signals, the order of starting; nothing else.
 #include <malloc.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <iostream>
@@ -24,6 +26,8 @@ namespace {
 
 constexpr int kExitFailure = 1;
 constexpr int kExitBadConfig = 2;
+// gRPC ends the process when it gets none of those that it starts with.
+constexpr rlim_t kOpenFilesMin = 128;
 
 int print_diagnostics(const std::vector<Diagnostic>& diagnostics) {
   for (const Diagnostic& diagnostic : diagnostics) std::cerr << diagnostic.text() << "\n";
@@ -39,7 +43,21 @@ sigset_t block_signals() {
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a write past RLIMIT_FSIZE is an error like any other
   return set;
+}
+
+/// Takes all open files that the system lets us have, as programs of the Go runtime do: the usual
+/// soft limit is what one receiver's connections need.
+Status raise_open_files_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kOpenFilesMin) return {};
+  return Error{EMFILE, "only " + std::to_string(limit.rlim_cur) +
+                           " open files are allowed (RLIMIT_NOFILE, ulimit -n), at least " +
+                           std::to_string(kOpenFilesMin) + " are needed"};
 }
 
 /// The signal, or 0 after `timeout`.
@@ -83,6 +101,10 @@ int run(const ConfigSources& sources) {
   }
   const sigset_t signals = block_signals();
   log(LogLevel::info, "holdfast starts", {{"version", HOLDFAST_VERSION}});
+  if (Status enough = raise_open_files_limit(); !enough) {
+    log(LogLevel::error, "holdfast cannot start", {{"error", enough.error().message}});
+    return kExitFailure;
+  }
   Agent agent(std::move(config));
   if (Status started = agent.start(); !started) {
     log(LogLevel::error, "holdfast cannot start", {{"error", started.error().message}});

@@ -3,6 +3,7 @@
 import http.client
 import itertools
 import threading
+import time
 
 import grpc
 
@@ -31,6 +32,7 @@ class Load:
         self.pause = pause
         self.limit = limit  # requests of each client; None: until stop()
         self.acknowledged = {signal: [] for signal in signals}
+        self.acknowledged_at = []  # (monotonic ns, ids) of each acknowledged request
         self.refused = 0
         self.refused_ids = set()
         self.uncertain = {signal: [] for signal in signals}
@@ -76,6 +78,7 @@ class Load:
             with self._lock:
                 if answer == "stored":
                     self.acknowledged[signal] += ids
+                    self.acknowledged_at.append((time.monotonic_ns(), ids))
                 elif answer == "refused":
                     self.refused += 1
                     self.refused_ids.update(ids)

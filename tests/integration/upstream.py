@@ -6,6 +6,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -28,6 +29,7 @@ class Received:
     ids: list  # see otlp.ids_of
     connection: int  # which connection it came on
     answered: bool = False  # was the 200 written?
+    at_ns: int = dataclasses.field(default_factory=time.monotonic_ns)  # when it was read
 
 
 def decode(wire, coding):

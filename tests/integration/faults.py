@@ -20,6 +20,7 @@ CALLS = {
     "fdatasync": "fdatasync",
     "fsync": "fsync",
     "pwritev": "pwritev",
+    "pread": "pread64",
     "openat": "openat",
     "rename": "?rename,?renameat,?renameat2",
     "unlink": "?unlink,?unlinkat",
@@ -31,10 +32,14 @@ TRACEABLE = [sys.executable, "-c", (
     "os.execvp(sys.argv[1], sys.argv[1:])")]
 
 
-def killing_strace(call, number):
-    """A prefix for Agent: SIGKILL when a thread begins its `number`-th `call`."""
-    return ["strace", "-D", "-f", "-o", "/dev/null", "-e", f"trace={CALLS[call]}",
-            "-e", f"inject={CALLS[call]}:signal=KILL:when={number}", "--"]
+def injecting_strace(call, what, paths=()):
+    """A prefix for Agent: faults from its first system call on, in calls on `paths` only if there are any.
+
+    `what` is strace's, counted for each thread.
+    """
+    filters = [word for path in paths for word in ("-P", str(path))]
+    return ["strace", "-D", "-f", "-o", "/dev/null", "-e", f"trace={CALLS[call]}", "-e", f"inject={CALLS[call]}:{what}",
+            *filters, "--"]
 
 
 class Injection:

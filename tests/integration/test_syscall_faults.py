@@ -5,10 +5,11 @@ import itertools
 import pytest
 
 from agent import wait_until
-from faults import (CALLS, TRACEABLE, Injection, assert_all_delivered, killing_strace, wait_for_answers, wait_for_end,
-                    wait_until_taken)
+from faults import (CALLS, TRACEABLE, Injection, assert_all_acknowledged_came, assert_all_delivered, injecting_strace,
+                    wait_for_answers, wait_for_end, wait_until_taken)
 from load import Load
 
+WRITING = [call for call in CALLS if call != "pread"]
 # Small files, so that all calls happen often.
 SMALL_FILES = {"max_file_size": "32KiB", "min_free": "0"}
 
@@ -58,7 +59,7 @@ def test_a_failing_call_costs_nothing_acknowledged_and_heals(call, what, make_ag
 
 @pytest.mark.long
 @pytest.mark.parametrize("call,error,moment", [
-    (call, error, moment) for call, error, moment in itertools.product(CALLS, ERRORS, MOMENTS)
+    (call, error, moment) for call, error, moment in itertools.product(WRITING, ERRORS, MOMENTS)
     if not (error == "EINTR" and moment == "from now on") and (error != "EMFILE" or call == "openat")
 ])
 def test_every_call_fails_in_every_way(call, error, moment, make_agent, upstream):
@@ -79,9 +80,67 @@ def test_while_nothing_can_be_stored_clients_are_told_to_come_again(call, make_a
     assert_all_delivered(again, upstream)
 
 
+def backlog(agent, upstream):
+    """Acknowledged data in several files of each signal, the last of them open."""
+    upstream.down()
+    load = Load(agent, clients=6, items=5, padding=100, limit=60).start().join()
+    assert len(list(agent.buffer_directory.glob("*/*.seg"))) >= 6
+    return load
+
+
+def assert_delivered_or_in_quarantine(agent, loads, upstream):
+    """What has not come lies in quarantine; put back, it comes."""
+    wanted = {i for load in loads for i in load.acknowledged_ids()}
+    upstream.wait_for(lambda u: wanted <= {i for r in u.received for i in r.ids}, 15)
+    lost = wanted - set(upstream.ids())
+    aside = list(agent.buffer_directory.glob("*/quarantine/*.seg")) + list(agent.buffer_directory.glob("*/quarantine/*.wip"))
+    assert not lost or aside, f"{len(lost)} acknowledged items are neither delivered nor in quarantine"
+    if lost:
+        agent.stop()
+        for path in aside:
+            path.rename(path.parents[1] / path.name)
+        for cursor in agent.buffer_directory.glob("*/cursor-*"):
+            cursor.unlink()
+        agent.prefix = []
+        agent.start()
+    for load in loads:
+        assert_all_acknowledged_came(load, upstream)
+
+
+@pytest.mark.parametrize("error", ["EIO", "ENOMEM", "ESTALE"])
+def test_files_that_cannot_be_read_for_a_while_are_kept(error, make_agent, upstream):
+    """A controller that is reset, a path that fails over: what cannot be read now may be read later."""
+    agent = make_agent(buffer=SMALL_FILES)
+    agent.prefix = TRACEABLE
+    load = backlog(agent.start(), upstream)
+    with Injection(agent, "pread", f"error={error}") as injection:
+        upstream.up()
+        wait_until(lambda: injection.injected() >= 18, 60, "repeated attempts to read")
+    again = Load(agent, clients=6, items=5, limit=2).start().join()
+    assert again.refused == 0
+    assert_delivered_or_in_quarantine(agent, [load, again], upstream)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_start_on_a_failing_disk_succeeds_and_loses_nothing(call, make_agent, upstream):
+    agent = make_agent(buffer=SMALL_FILES)
+    load = backlog(agent.start(), upstream)
+    agent.kill()
+    # A directory that cannot be listed is an unusable one, and ends the start.
+    paths = [path for path in agent.buffer_directory.glob("**/*") if path.is_file() or call != "openat"]
+    paths.remove(agent.buffer_directory / "LOCK")
+    agent.prefix = injecting_strace(call, "error=EIO:when=1..30", paths)
+    agent.start()
+    upstream.up()
+    taken = Load(agent, clients=6, items=5, pause=0.01).start()
+    wait_until_taken(taken, 20)
+    taken.stop()
+    assert_delivered_or_in_quarantine(agent, [load, taken], upstream)
+
+
 def kill_at(agent, load, call, number):
     """Starts the agent to be killed when a thread of it begins its `number`-th `call`, and starts it again."""
-    agent.prefix = killing_strace(call, number)
+    agent.prefix = injecting_strace(call, f"signal=KILL:when={number}")
     agent.spawn()
     status = wait_for_end(agent, 20)
     assert status == -9, f"{call} {number} did not come (status {status})\n{agent.log()[-2000:]}"
@@ -113,6 +172,6 @@ def test_killed_at_the_first_calls_loses_nothing(call, numbers, make_agent, upst
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("call", [call for call in CALLS if call != "openat"])
+@pytest.mark.parametrize("call", [call for call in WRITING if call != "openat"])
 def test_killed_at_each_of_the_first_twenty_calls_loses_nothing(call, make_agent, upstream):
     kills_at(make_agent, upstream, call, range(1, 21))

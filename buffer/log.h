@@ -163,6 +163,9 @@ class Log {
 
   virtual LogReader& reader(std::string_view name) = 0;
 
+  /// Puts something that never came into the log into its quarantine. Any thread.
+  virtual Status quarantine(const QuarantineEntry& entry) = 0;
+
   /// Seals by age, expires, purges, syncs cursors and intervals, deletes what all have read,
   /// retires an idle segment. Returns the steady time (ns) at which it wants to be called again;
   /// INT64_MAX: when `on_dirty` says so.

@@ -86,6 +86,7 @@ class LogImpl final : public Log {
 
   AppendOutcome append(std::span<const NewRecord> records) override;
   LogReader& reader(std::string_view name) override;
+  Status quarantine(const QuarantineEntry& entry) override { return quarantine_.add(entry); }
   std::int64_t maintain() override;
   void on_dirty(std::function<void()> wake) override { wake_ = std::move(wake); }
   void close() override;

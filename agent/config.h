@@ -105,12 +105,19 @@ struct HealthConfig {
   std::optional<std::string> body_unhealthy;
 };
 
+/// Directories of opentelemetry-java-contrib's disk-buffering that are drained.
+struct ImportConfig {
+  std::array<std::vector<std::string>, kSignalCount> directories;
+  milliseconds age_min{33'000};  // import_min_age
+};
+
 struct BufferConfig {
   std::string directory;
   std::string
       directory_source;  // why this one, for the log: "disk_buffer.directory", "STATE_DIRECTORY", …
   unsigned directory_permissions = 0750;
   std::array<LogOptions, kSignalCount> logs;  // their `directory` is <directory>/<signal>
+  ImportConfig import;
 };
 
 struct TelemetryConfig {

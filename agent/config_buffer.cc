@@ -76,6 +76,7 @@ Keys general_keys(const Logs& logs, DiskBuffer& buffer) {
       {"max_quarantine_size",
        size(to_all(logs, &LogOptions::quarantine_bytes_max), 0, kFolderBytesMax)},
   };
+  for (Key& key : import_keys(buffer)) keys.push_back(std::move(key));
   for (Key& key : folder_keys(logs)) keys.push_back(std::move(key));
   return keys;
 }
@@ -247,6 +248,7 @@ BufferConfig choose_buffer(const std::vector<const DeclaredExtension*>& listed,
     if (!extension->disk_buffer) continue;
     buffer.logs = extension->disk_buffer->logs;
     buffer.directory_permissions = extension->disk_buffer->directory_permissions;
+    buffer.import = extension->disk_buffer->import;
     buffer.directory = extension->disk_buffer->directory.value_or("");
     if (!buffer.directory.empty()) buffer.directory_source = extension->id.id + ".directory";
   }
@@ -283,6 +285,9 @@ BufferConfig choose_buffer(const std::vector<const DeclaredExtension*>& listed,
     LogOptions& log = buffer.logs[index_of(signal)];
     log.directory = buffer.directory + "/" + std::string(name_of(signal));
     log.stream_tag = static_cast<std::uint8_t>(signal);
+  }
+  for (const DeclaredExtension* extension : listed) {
+    if (extension->disk_buffer) check_imports(*extension->disk_buffer, buffer, findings);
   }
   return buffer;
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/config.h"
@@ -75,6 +76,8 @@ struct DiskBuffer {
   std::optional<std::string> directory;
   unsigned directory_permissions = 0750;
   std::array<LogOptions, kSignalCount> logs;
+  ImportConfig import;
+  std::vector<std::pair<std::string, Place>> import_places;  // of the directories as written
 };
 
 struct DeclaredExtension {
@@ -103,6 +106,11 @@ void read_processors(const Value& section, Declared& declared);
 void read_exporters(const Value& section, Declared& declared);
 void read_extensions(const Value& section, Declared& declared);
 DiskBuffer read_disk_buffer(const Value& section);
+
+/// disk_buffer's import_directories and import_min_age.
+Keys import_keys(DiskBuffer& buffer);
+/// What lies inside the buffer cannot be drained into it.
+void check_imports(const DiskBuffer& disk_buffer, const BufferConfig& buffer, Findings& findings);
 
 /// A name in a list of `service`.
 struct Reference {

@@ -43,6 +43,7 @@ Status Agent::start() {
   if (Status opened = open_buffer(); !opened) return opened;
   start_upkeep();
   start_drains();
+  start_import();
   if (Status started = start_receivers(); !started) return started;
   if (Status started = start_ports(); !started) return started;
   telemetry_.ready = true;
@@ -162,6 +163,21 @@ ReceiverStats& Agent::receiver_stats(const std::string& receiver, const std::str
   return *stats;
 }
 
+void Agent::start_import() {
+  const ImportConfig& config = config_.buffer.import;
+  if (config.directories == decltype(config.directories){}) return;
+  std::array<ImportTarget, kSignalCount> targets;
+  for (const Signal signal : kSignals) {
+    const LogOptions& options = config_.buffer.logs[index_of(signal)];
+    targets[index_of(signal)] = {signal, log_pointers_[index_of(signal)], options.folder_bytes_max,
+                                 options.quarantine_bytes_max,
+                                 options.durability == Durability::batch};
+  }
+  import_ = std::make_unique<DirectoryImport>(
+      config, targets, receiver_stats("disk_buffer", "import"), telemetry_.imports, budget_);
+  import_->start();
+}
+
 Status Agent::start_receivers() {
   for (const OtlpReceiverConfig& receiver : config_.receivers) {
     SignalLogs logs{};  // of the pipelines that name this receiver
@@ -251,9 +267,11 @@ void Agent::stop() {
   {
     // All at once: none goes on taking requests while another one waits for its clients.
     std::vector<std::jthread> stops;
+    if (import_ != nullptr) stops.emplace_back([&] { import_->stop(); });
     for (auto& receiver : grpc_) stops.emplace_back([&] { receiver->stop(kReceiverGrace); });
     for (auto& receiver : http_) stops.emplace_back([&] { receiver->stop(kReceiverGrace); });
   }
+  import_.reset();
   grpc_.clear();
   http_.clear();
   // While the upstream takes data, what is here goes out: nothing is cut off and sent twice.

@@ -17,6 +17,7 @@
 #include "agent/breaker.h"
 #include "agent/byte_budget.h"
 #include "agent/config.h"
+#include "agent/directory_import.h"
 #include "agent/drain.h"
 #include "agent/grpc_receiver.h"
 #include "agent/health.h"
@@ -49,6 +50,7 @@ class Agent {
   Status open_log(const PipelineConfig& pipeline);
   void start_upkeep();
   void start_drains();
+  void start_import();
   Status start_receivers();
   Status start_ports();
   /// Something is pending for an upstream that takes data.
@@ -71,6 +73,7 @@ class Agent {
   std::jthread upkeep_;
 
   std::vector<std::unique_ptr<Drain>> drains_;
+  std::unique_ptr<DirectoryImport> import_;
   std::vector<std::unique_ptr<GrpcReceiver>> grpc_;
   std::vector<std::unique_ptr<HttpReceiver>> http_;
   std::unique_ptr<HealthPort> health_;

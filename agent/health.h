@@ -25,6 +25,7 @@ namespace holdfast {
 struct Telemetry {
   std::vector<std::unique_ptr<ReceiverStats>> receivers;
   std::vector<std::unique_ptr<ExporterStats>> exporters;
+  std::vector<std::unique_ptr<ImportDirectoryStats>> imports;
   std::array<Log*, kSignalCount> logs{};                     // null: the signal has no pipeline
   std::array<std::uint64_t, kSignalCount> capacity_bytes{};  // max_folder_size
   const ByteBudget* budget = nullptr;

@@ -69,6 +69,31 @@ void add_receivers(const Telemetry& telemetry, MetricFamilies& families) {
   }
 }
 
+constexpr auto kImportFamilies = std::to_array<Family<ImportDirectoryStats>>({
+    {Kind::counter,
+     {"holdfast_import_files_total", "Files of a directory that were stored and deleted."},
+     [](const ImportDirectoryStats& stats) -> std::uint64_t { return stats.imported_files; }},
+    {Kind::gauge,
+     {"holdfast_import_pending_files", "Files that were there when last looked."},
+     [](const ImportDirectoryStats& stats) -> std::uint64_t { return stats.pending_files; }},
+    {Kind::gauge,
+     {"holdfast_import_pending_bytes", "Bytes in them."},
+     [](const ImportDirectoryStats& stats) -> std::uint64_t { return stats.pending_bytes; }},
+    {Kind::counter,
+     {"holdfast_import_quarantined_total", "Damaged records and torn ends of files."},
+     [](const ImportDirectoryStats& stats) -> std::uint64_t { return stats.quarantined; }},
+});
+
+void add_imports(const Telemetry& telemetry, MetricFamilies& families) {
+  for (const auto& row : kImportFamilies) {
+    start(families, row.kind, row.name);
+    for (const auto& import : telemetry.imports) {
+      families.sample({{"directory", import->directory}, {"signal", name_of(import->signal)}},
+                      row.value(*import));
+    }
+  }
+}
+
 constexpr auto kSignalFamilies = std::to_array<Family<SignalSnapshot>>({
     {Kind::counter,
      {"holdfast_accepted_items_total", "Items stored in the buffer since the start."},
@@ -278,6 +303,7 @@ std::string render_metrics(const Telemetry& telemetry) {
   MetricFamilies families;
   add_collector_metrics(telemetry, snapshot, families);
   add_receivers(telemetry, families);
+  add_imports(telemetry, families);
   add_signals(snapshot, families);
   add_flows(snapshot, families);
   add_drops(snapshot, families);

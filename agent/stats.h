@@ -31,6 +31,27 @@ struct ReceiverStats {
   std::array<ReceiverSignalStats, kSignalCount> signals;
 };
 
+/// One directory that is imported (extensions::disk_buffer::import_directories).
+struct ImportDirectoryStats {
+  std::string directory;
+  Signal signal = Signal::traces;
+  Counter imported_files{0};
+  Counter quarantined{0};    // records and torn ends
+  Counter pending_files{0};  // when last looked, as pending_bytes
+  Counter pending_bytes{0};
+
+  void set_error(std::string text) {
+    std::lock_guard lock(mutex);
+    last_error = std::move(text);
+  }
+  std::string error() const {
+    std::lock_guard lock(mutex);
+    return last_error;
+  }
+  mutable std::mutex mutex;
+  std::string last_error;  // "" before the first
+};
+
 /// One exporter, one signal.
 struct ExporterSignalStats {
   Counter sent{0};  // items in delivered batches, those of a partial success included

@@ -107,6 +107,22 @@ void write_receivers(JsonWriter& json, const Telemetry& telemetry) {
   json.end_array();
 }
 
+void write_imports(JsonWriter& json, const Telemetry& telemetry) {
+  json.key("imports").begin_array();
+  for (const auto& import : telemetry.imports) {
+    json.begin_object();
+    json.key("directory").string(import->directory);
+    json.key("signal").string(name_of(import->signal));
+    json.key("pending_files").number(value_of(import->pending_files));
+    json.key("pending_bytes").number(value_of(import->pending_bytes));
+    json.key("imported_files").number(value_of(import->imported_files));
+    json.key("quarantined").number(value_of(import->quarantined));
+    json.key("last_error").string(import->error());
+    json.end_object();
+  }
+  json.end_array();
+}
+
 void write_drop(JsonWriter& json, std::string_view reason, const DropCounts& counts) {
   json.key(reason).begin_object();
   json.key("items").number(counts.items);
@@ -195,6 +211,7 @@ std::string render_status(const Telemetry& telemetry) {
   write_disk(json, snapshot, telemetry);
   write_process(json, snapshot, telemetry);
   write_receivers(json, telemetry);
+  write_imports(json, telemetry);
   json.key("signals").begin_object();
   for (const SignalSnapshot& signal : snapshot.signals) {
     json.key(name_of(signal.signal)).begin_object();

@@ -10,7 +10,7 @@ namespace holdfast {
 namespace {
 
 constexpr std::int64_t kPauseMinNs = kNsPerSecond;
-constexpr std::int64_t kPauseMaxNs = 30 * kNsPerSecond;
+constexpr std::int64_t kPauseMaxNs = 5 * kNsPerSecond;
 constexpr std::int64_t kBusyPauseNs = 100 * kNsPerMs;
 constexpr std::int64_t kLookWithoutWatchNs = 30 * kNsPerSecond;
 

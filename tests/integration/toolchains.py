@@ -52,10 +52,10 @@ def node_programs():
     return _make_once(target, files, make)
 
 
-def java_classpath():
-    """The class path with tests/integration/java and its dependencies."""
-    source = HERE / "java"
-    target = BUILD / "java"
+def java_classpath(project="java"):
+    """The class path with tests/integration/<project> and its dependencies."""
+    source = HERE / project
+    target = BUILD / project
     files = [source / "pom.xml", *source.rglob("*.java")]
     _make_once(target, files, lambda: run(
         "mvn", "--batch-mode", "--quiet", "-f", source / "pom.xml", "process-classes"))

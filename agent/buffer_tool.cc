@@ -1,16 +1,13 @@
 #include "agent/buffer_tool.h"
 
-#include <algorithm>
+#include <cerrno>
 #include <iomanip>
-#include <iostream>
 #include <ostream>
 #include <vector>
 
+#include "agent/buffer_tool_files.h"
+#include "agent/buffer_tool_records.h"
 #include "buffer/clock.h"
-#include "buffer/deflate.h"
-#include "buffer/filesystem.h"
-#include "buffer/segment_reader.h"
-#include "proto/signal.h"
 
 namespace holdfast {
 namespace {
@@ -26,26 +23,14 @@ struct SegmentReport {
   bool sealed = false;
 };
 
-bool content_is_whole(const Step& step, const std::string& arena) {
-  const Record record = make_record(
-      step.header, std::string_view(arena).substr(step.payload_at, step.payload_length));
-  if (record.codec == Codec::identity) return true;
-  std::string raw;
-  return inflate_fragment(record.stored, record.raw_length, raw).ok() &&
-         crc32_gzip(0, raw) == record.raw_crc32;
-}
-
-Result<SegmentReport> examine(const std::string& path, bool contents) {
-  auto reader = SegmentReader::open(posix_filesystem(), path);
-  if (!reader) return reader.error();
-  const auto size = reader->file().size();
-  if (!size) return size.error();
+Result<SegmentReport> examine(const std::string& folder, const std::string& file, bool contents,
+                              const ToolContext& context, ProgressBar& progress) {
+  auto steps = SegmentSteps::open(read_only_filesystem(), folder, file);
+  if (!steps) return steps.error();
   SegmentReport report;
-  std::string arena;
-  for (;;) {
-    arena.clear();
-    reader->start_arena(arena);
-    const Step step = reader->next(*size, arena);
+  while (!context.stop.stop_requested()) {
+    const Step step = steps->next();
+    progress.advance(step.length);
     switch (step.kind) {
       case Step::Kind::end:
         return report;
@@ -55,7 +40,7 @@ Result<SegmentReport> examine(const std::string& path, bool contents) {
         report.sealed = true;
         break;
       case Step::Kind::record:
-        if (contents && !content_is_whole(step, arena)) {
+        if (contents && !content_is_whole(step, steps->arena())) {
           ++report.bad_records;
           break;
         }
@@ -70,73 +55,99 @@ Result<SegmentReport> examine(const std::string& path, bool contents) {
         break;
     }
   }
+  return report;
 }
 
-std::vector<std::string> segment_files(const std::string& directory) {
-  std::vector<std::string> files;
-  auto listed = posix_filesystem().list(directory);
-  if (!listed) return files;
-  for (const DirectoryEntry& entry : *listed) {
-    if (entry.is_regular && parse_segment_name(entry.name)) files.push_back(entry.name);
+void list_cursors(const std::string& folder, Signal signal, std::ostream& out) {
+  for (const StoredCursor& cursor : read_cursors(folder)) {
+    out << std::left << std::setw(8) << name_of(signal) << cursor.file;
+    if (cursor.damaged) {
+      out << "  damaged: its exporter starts again at the oldest record\n";
+    } else {
+      out << "  delivered all before " << cursor.next_seq << "\n";
+    }
   }
-  std::sort(files.begin(), files.end());
-  return files;
 }
 
-bool can_list(const std::string& directory) {
-  const auto listed = posix_filesystem().list(directory);
-  if (!listed) std::cerr << "this is no buffer directory: " << listed.error().message << "\n";
-  return listed.ok();
+void list_quarantine(const std::string& folder, Signal signal, std::ostream& out) {
+  const auto listed = posix_filesystem().list(folder + "/quarantine");
+  if (!listed) return;
+  std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;
+  for (const DirectoryEntry& entry : *listed) {
+    if (!entry.is_regular || entry.name.ends_with(".tmp")) continue;
+    ++entries;
+    bytes += file_bytes(folder + "/quarantine/" + entry.name);
+  }
+  if (entries == 0) return;
+  out << std::left << std::setw(8) << name_of(signal) << "quarantine  " << counted(entries, "entry")
+      << ", " << bytes << " bytes\n";
+}
+
+int interrupted(ToolContext& context) {
+  context.err << "interrupted\n";
+  return kToolInterrupted;
 }
 
 }  // namespace
 
-int list_buffer(const std::string& directory, std::ostream& out) {
-  if (!can_list(directory)) return 1;
+int list_buffer(const std::string& directory, ToolContext& context) {
+  if (!is_buffer_directory(directory, context)) return kToolDamage;
   const std::int64_t now_ms = system_clock().unix_ns() / kNsPerMs;
   std::uint64_t segments = 0;
   std::uint64_t items = 0;
+  ProgressBar progress(context, "ls", segment_bytes(directory, std::nullopt));
   for (const Signal signal : kSignals) {
-    const std::string folder = directory + "/" + std::string(name_of(signal));
+    const std::string folder = folder_of(directory, signal);
     for (const std::string& file : segment_files(folder)) {
-      const auto report = examine(folder + "/" + file, false);
-      out << std::left << std::setw(8) << name_of(signal) << file;
+      const auto report = examine(folder, file, false, context, progress);
+      if (context.stop.stop_requested()) return interrupted(context);
+      if (!report && report.error().code == ENOENT) continue;  // delivered meanwhile
+      progress.clear();
+      context.out << std::left << std::setw(8) << name_of(signal) << file;
       if (!report) {
-        out << "  " << report.error().message << "\n";
+        context.out << "  " << report.error().message << "\n";
         continue;
       }
       const std::int64_t age_s = (now_ms - parse_segment_name(file)->created_unix_ms) / 1000;
-      out << "  " << report->records << " records, " << report->items << " items, " << age_s
-          << " s old, " << (report->sealed ? "sealed" : "open") << "\n";
+      context.out << "  " << report->records << " records, " << report->items << " items, " << age_s
+                  << " s old, " << (report->sealed ? "sealed" : "open") << "\n";
       ++segments;
       items += report->items;
     }
+    progress.clear();
+    list_cursors(folder, signal, context.out);
+    list_quarantine(folder, signal, context.out);
   }
-  out << segments << " segments, " << items << " items on disk\n";
-  return 0;
+  context.out << segments << " segments, " << items << " items on disk\n";
+  return kToolOk;
 }
 
-int verify_buffer(const std::string& directory, std::ostream& out) {
-  if (!can_list(directory)) return 1;
+int verify_buffer(const std::string& directory, ToolContext& context) {
+  if (!is_buffer_directory(directory, context)) return kToolDamage;
   SegmentReport sum;
   std::uint64_t segments = 0;
   std::uint64_t unreadable = 0;
+  ProgressBar progress(context, "verify", segment_bytes(directory, std::nullopt));
   for (const Signal signal : kSignals) {
-    const std::string folder = directory + "/" + std::string(name_of(signal));
+    const std::string folder = folder_of(directory, signal);
     for (const std::string& file : segment_files(folder)) {
+      const auto report = examine(folder, file, true, context, progress);
+      if (context.stop.stop_requested()) return interrupted(context);
+      if (!report && report.error().code == ENOENT) continue;  // delivered meanwhile
       ++segments;
-      const auto report = examine(folder + "/" + file, true);
+      progress.clear();
       if (!report) {
         ++unreadable;
-        out << folder << "/" << file << ": " << report.error().message << "\n";
+        context.out << folder << "/" << file << ": " << report.error().message << "\n";
         continue;
       }
       // A sealed segment has no tail that could be torn.
       const std::uint64_t damaged =
           report->damaged_bytes + (report->sealed ? report->torn_tail_bytes : 0);
       if (report->bad_records > 0 || damaged > 0) {
-        out << folder << "/" << file << ": " << report->bad_records << " damaged records, "
-            << damaged << " bytes without a record\n";
+        context.out << folder << "/" << file << ": " << report->bad_records << " damaged records, "
+                    << damaged << " bytes without a record\n";
       }
       sum.records += report->records;
       sum.items += report->items;
@@ -144,9 +155,11 @@ int verify_buffer(const std::string& directory, std::ostream& out) {
       sum.damaged_bytes += damaged;
     }
   }
-  out << segments - unreadable << " of " << segments << " segments readable, " << sum.records
-      << " records with " << sum.items << " items whole, " << sum.bad_records << " damaged\n";
-  return unreadable == 0 && sum.bad_records == 0 && sum.damaged_bytes == 0 ? 0 : 1;
+  progress.clear();
+  context.out << segments - unreadable << " of " << segments << " segments readable, "
+              << sum.records << " records with " << sum.items << " items whole, " << sum.bad_records
+              << " damaged\n";
+  return unreadable == 0 && sum.bad_records == 0 && sum.damaged_bytes == 0 ? kToolOk : kToolDamage;
 }
 
 }  // namespace holdfast

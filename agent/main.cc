@@ -1,10 +1,9 @@
-// Flags, signals, the order of starting; nothing else.
+// Signals and the order of starting; nothing else.
 #include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -16,7 +15,8 @@
 #include <vector>
 
 #include "agent/agent.h"
-#include "agent/buffer_tool.h"
+#include "agent/buffer_tool_context.h"
+#include "agent/command_line.h"
 #include "agent/config.h"
 #include "agent/logging.h"
 #include "agent/sink.h"
@@ -25,16 +25,8 @@ namespace holdfast {
 namespace {
 
 constexpr int kExitFailure = 1;
-constexpr int kExitBadConfig = 2;
 // gRPC ends the process when it gets none of those that it starts with.
 constexpr rlim_t kOpenFilesMin = 128;
-
-int print_diagnostics(const std::vector<Diagnostic>& diagnostics) {
-  for (const Diagnostic& diagnostic : diagnostics) std::cerr << diagnostic.text() << "\n";
-  std::cerr << diagnostics.size() << (diagnostics.size() == 1 ? " error" : " errors")
-            << " in the configuration\n";
-  return kExitBadConfig;
-}
 
 /// Blocked before any thread starts, so that only wait_for_signal() takes them.
 sigset_t block_signals() {
@@ -141,110 +133,61 @@ int show_config(const ConfigSources& sources) {
   return 0;
 }
 
-int sink(const SinkOptions& options) {
-  configure_logging("info", false);
+/// Does `work` until it is done or a signal asks it to stop; a second signal ends it at once.
+template <typename Work>
+int until_signal(Work work) {
   const sigset_t signals = block_signals();
   std::stop_source stop;
   std::jthread waiter([&](const std::stop_token& done) noexcept {
     while (!done.stop_requested()) {
-      const int number = wait_for_signal(signals, std::chrono::milliseconds(200));
-      if (number == SIGTERM || number == SIGINT) stop.request_stop();
+      const int number = wait_for_signal(signals, std::chrono::hours(1));
+      if (done.stop_requested() || (number != SIGTERM && number != SIGINT)) continue;
+      if (stop.stop_requested()) std::_Exit(kToolInterrupted);
+      stop.request_stop();
     }
   });
-  return run_sink(options, stop.get_token());
+  const int code = work(stop.get_token());
+  waiter.request_stop();
+  pthread_kill(waiter.native_handle(), SIGTERM);  // it waits for nothing else
+  return code;
 }
 
-struct CommandLine {
-  ConfigSources sources;
-  std::vector<std::string> sets;
-  std::string feature_gates;
-  SinkOptions sink;
-  std::string directory;
-};
-
-void add_config_options(CLI::App& app, CommandLine& line) {
-  app.add_option("--config", line.sources.files,
-                 "Configuration: a file, env:NAME or yaml:TEXT; several are merged in order")
-      ->allow_extra_args(false);
-  app.add_option("--set", line.sets, "Set one key after all files: exporters.otlp_http.timeout=5s")
-      ->allow_extra_args(false);
-  app.add_option("--feature-gates", line.feature_gates,
-                 "Accepted for the Collector's sake; no effect");
+int sink(const SinkOptions& options) {
+  configure_logging("info", false);
+  return until_signal([&](const std::stop_token& stop) { return run_sink(options, stop); });
 }
 
-int split_sets(CommandLine& line, bool for_buffer = false) {
-  for (const std::string& set : line.sets) {
-    const std::size_t equals = set.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      std::cerr << "--set " << set << ": want key=value, such as exporters.otlp_http.timeout=5s\n";
-      return kExitBadConfig;
-    }
-    line.sources.sets.emplace_back(set.substr(0, equals), set.substr(equals + 1));
-  }
-  if (line.sources.files.empty()) {
-    std::cerr << "no configuration: say --config FILE (config.example.yaml shows every key)"
-              << (for_buffer ? " or --directory DIR" : "") << "\n";
-    return kExitBadConfig;
-  }
-  return 0;
-}
-
-int buffer_command(CommandLine& line, bool verify) {
-  if (line.directory.empty()) {
-    if (const int failed = split_sets(line, true); failed != 0) return failed;
-    const auto loaded = load_config(line.sources);
-    if (const auto* diagnostics = std::get_if<std::vector<Diagnostic>>(&loaded)) {
-      return print_diagnostics(*diagnostics);
-    }
-    line.directory = std::get<Config>(loaded).buffer.directory;
-  }
-  return verify ? verify_buffer(line.directory, std::cout) : list_buffer(line.directory, std::cout);
+int tool(const CommandLine& line) {
+  configure_logging("warn", false);
+  return until_signal([&](const std::stop_token& stop) {
+    if (only_looks(line.command)) std::signal(SIGPIPE, SIG_DFL);
+    return run_tool(line, stop);
+  });
 }
 
 int main_checked(int argc, char** argv) {
-  CommandLine line;
-  CLI::App app(
-      "Holdfast receives OpenTelemetry data, holds it on disk and forwards it: nothing is lost.",
-      "holdfast");
-  app.set_version_flag("--version", "holdfast version " HOLDFAST_VERSION);
-  add_config_options(app, line);
-  app.require_subcommand(0, 1);
-  CLI::App* const run_app = app.add_subcommand("run", "Run the agent (the default)");
-  CLI::App* const validate_app = app.add_subcommand("validate", "Check the configuration");
-  CLI::App* const print_app =
-      app.add_subcommand("print-config", "Print the merged configuration, secrets hidden");
-  for (CLI::App* sub : {run_app, validate_app, print_app}) add_config_options(*sub, line);
-  CLI::App* const components_app =
-      app.add_subcommand("components", "List what this version supports");
-  CLI::App* const sink_app =
-      app.add_subcommand("sink", "A small OTLP/HTTP upstream that counts what comes, for trials");
-  sink_app->add_option("--endpoint", line.sink.endpoint, "Where to listen")->capture_default_str();
-  sink_app->add_option("--fail", line.sink.fail_status,
-                       "Answer every request with this HTTP status");
-  sink_app->add_flag("--quiet", line.sink.quiet, "Print the totals at the end only");
-  CLI::App* const buffer_app =
-      app.add_subcommand("buffer", "Look into a buffer directory, beside a running agent too");
-  buffer_app->require_subcommand(1);
-  CLI::App* const ls_app =
-      buffer_app->add_subcommand("ls", "List segments with their records, items and ages");
-  CLI::App* const verify_app =
-      buffer_app->add_subcommand("verify", "Read every record and check its checksums");
-  for (CLI::App* sub : {ls_app, verify_app}) {
-    sub->add_option("--directory", line.directory,
-                    "The buffer directory; else the configuration's");
-    add_config_options(*sub, line);
+  const auto parsed = parse_command_line(argc, argv);
+  if (const int* const code = std::get_if<int>(&parsed)) return *code;
+  const CommandLine& line = std::get<CommandLine>(parsed);
+  switch (line.command) {
+    case Command::components:
+      std::cout << components_yaml();
+      return 0;
+    case Command::sink:
+      return sink(line.sink);
+    case Command::run:
+    case Command::validate:
+    case Command::print_config:
+      break;
+    default:
+      return tool(line);
   }
-  CLI11_PARSE(app, argc, argv);
-
-  if (components_app->parsed()) {
-    std::cout << components_yaml();
-    return 0;
+  if (line.sources.files.empty()) {
+    std::cerr << "no configuration: say --config FILE (config.example.yaml shows every key)\n";
+    return kExitUsage;
   }
-  if (sink_app->parsed()) return sink(line.sink);
-  if (buffer_app->parsed()) return buffer_command(line, verify_app->parsed());
-  if (const int failed = split_sets(line); failed != 0) return failed;
-  if (validate_app->parsed()) return validate(line.sources);
-  if (print_app->parsed()) return show_config(line.sources);
+  if (line.command == Command::validate) return validate(line.sources);
+  if (line.command == Command::print_config) return show_config(line.sources);
   return run(line.sources);
 }
 

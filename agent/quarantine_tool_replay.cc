@@ -1,0 +1,176 @@
+// `holdfast quarantine replay`: the agent's own exporter sends what was refused before.
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <map>
+#include <memory>
+#include <ostream>
+
+#include "agent/buffer_tool_files.h"
+#include "agent/content_coding.h"
+#include "agent/quarantine_tool.h"
+#include "agent/quarantine_tool_select.h"
+#include "agent/wire_walker.h"
+#include "exporters/otlp_http.h"
+
+namespace holdfast {
+namespace {
+
+using Outcome = SendResult::Outcome;
+
+std::string describe(const SendResult& result) {
+  std::string text = result.status == 0 ? "" : "HTTP " + std::to_string(result.status);
+  if (result.message.empty()) return text;
+  return text.empty() ? result.message : text + ": " + result.message;
+}
+
+/// Why an entry cannot be sent; "": it can.
+std::string obstacle(const QuarantinedFile& entry) {
+  if (!entry.is_request()) {
+    return "it holds damaged bytes, no request (" + entry.reason +
+           "): look at it with show, then discard it";
+  }
+  if (!entry.is_complete()) return "it is cut off: the quarantine had no room for all of it";
+  return "";
+}
+
+class Replay {
+ public:
+  Replay(const ReplayOptions& options, ToolContext& context)
+      : options_(options), context_(context) {}
+
+  /// True: it is gone from quarantine.
+  bool replay(const QuarantinedFile& entry);
+
+ private:
+  struct Upstream {
+    std::unique_ptr<Exporter> exporter;
+    std::string url;
+    std::string down;  // why nothing more is sent to it
+  };
+  Result<Upstream*> upstream_of(const QuarantinedFile& entry);
+  Result<OtlpHttpOptions> http_options(const QuarantinedFile& entry) const;
+  bool send(const QuarantinedFile& entry, Upstream& upstream, const std::string& request);
+  bool left(const QuarantinedFile& entry, const std::string& why);
+
+  const ReplayOptions& options_;
+  ToolContext& context_;
+  std::map<std::pair<std::string, Signal>, Upstream> upstreams_;
+};
+
+Result<OtlpHttpOptions> Replay::http_options(const QuarantinedFile& entry) const {
+  if (!options_.endpoint.empty()) {
+    OtlpHttpOptions http;
+    std::string base = options_.endpoint;
+    while (base.ends_with('/')) base.pop_back();
+    for (const Signal signal : kSignals) {
+      http.urls[index_of(signal)] = base + std::string(traits(signal).http_path);
+    }
+    return http;
+  }
+  const auto found =
+      std::find_if(options_.exporters.begin(), options_.exporters.end(),
+                   [&](const ExporterConfig& exporter) { return exporter.name == entry.exporter; });
+  if (found == options_.exporters.end()) {
+    return Error{0, "the configuration has no exporter " + entry.exporter + ": say --endpoint URL"};
+  }
+  if (found->kind != ExporterConfig::Kind::otlp_http ||
+      found->otlp_http.urls[index_of(entry.signal)].empty()) {
+    return Error{0, "the exporter " + entry.exporter + " sends no " +
+                        std::string(name_of(entry.signal)) + " to an upstream: say --endpoint URL"};
+  }
+  return found->otlp_http;
+}
+
+Result<Replay::Upstream*> Replay::upstream_of(const QuarantinedFile& entry) {
+  const std::string name = options_.endpoint.empty() ? entry.exporter : "";
+  const auto found = upstreams_.find({name, entry.signal});
+  if (found != upstreams_.end()) return &found->second;
+  const auto http = http_options(entry);
+  if (!http) return http.error();
+  Upstream& upstream = upstreams_[{name, entry.signal}];
+  upstream.exporter = make_otlp_http_exporter(*http, entry.signal);
+  upstream.url = http->urls[index_of(entry.signal)];
+  return &upstream;
+}
+
+bool Replay::replay(const QuarantinedFile& entry) {
+  if (const std::string why = obstacle(entry); !why.empty()) return left(entry, why);
+  const auto upstream = upstream_of(entry);
+  if (!upstream) return left(entry, upstream.error().message);
+  const auto request = read_content(entry);
+  if (!request) {
+    if (request.error().code != ENOENT) return left(entry, request.error().message);
+    context_.err << entry.file << ": gone meanwhile\n";
+    return true;
+  }
+  if (const WalkResult walked = walk_export_request(entry.signal, *request); !walked.ok()) {
+    return left(entry, "it is no request: " + describe(walked));
+  }
+  if (options_.dry_run) {
+    context_.out << "would send " << name_of(entry.signal) << " " << entry.file << " to "
+                 << (*upstream)->url << "\n";
+    return true;
+  }
+  if (!(*upstream)->down.empty()) return left(entry, "not tried: " + (*upstream)->down);
+  return send(entry, **upstream, *request);
+}
+
+bool Replay::send(const QuarantinedFile& entry, Upstream& upstream, const std::string& request) {
+  const ContentCoding coding = upstream.exporter->coding();
+  std::string body = request;
+  if (coding != ContentCoding::identity) {
+    auto coded = encode_content(coding, request);
+    if (!coded) return left(entry, coded.error().message);
+    body = std::move(*coded);
+  }
+  const SendResult result = upstream.exporter->send({.signal = entry.signal,
+                                                     .coding = coding,
+                                                     .body = body,
+                                                     .items = entry.items,
+                                                     .raw_bytes = request.size()},
+                                                    context_.stop);
+  if (result.outcome != Outcome::delivered) {
+    if (result.upstream_down) upstream.down = describe(result);
+    return left(entry, describe(result));
+  }
+  if (result.rejected_items > 0) {
+    return left(entry, "the upstream took it in part, without " +
+                           counted(result.rejected_items, "item") + ": " + result.message);
+  }
+  const Status gone = posix_filesystem().unlink(entry.path);
+  if (!gone && gone.error().code != ENOENT) {
+    return left(entry, "delivered, but it cannot be deleted: " + gone.error().message);
+  }
+  context_.out << "delivered " << name_of(entry.signal) << " " << entry.file << ", "
+               << counted(entry.items, "item") << "\n";
+  return true;
+}
+
+bool Replay::left(const QuarantinedFile& entry, const std::string& why) {
+  context_.out << "left " << name_of(entry.signal) << " " << entry.file << ": " << why << "\n";
+  return false;
+}
+
+}  // namespace
+
+int replay_quarantine(const QuarantineSelection& selection, const ReplayOptions& options,
+                      ToolContext& context) {
+  const auto entries = select_quarantined(selection, context);
+  if (!entries) return kToolDamage;
+  Replay replay(options, context);
+  std::size_t left = 0;
+  for (const QuarantinedFile& entry : *entries) {
+    if (context.stop.stop_requested()) break;
+    if (!replay.replay(entry)) ++left;
+  }
+  if (context.stop.stop_requested()) {
+    context.err << "interrupted: what was not delivered is still in quarantine\n";
+    return kToolInterrupted;
+  }
+  context.err << counted(entries->size() - left, "entry")
+              << (options.dry_run ? " to send, " : " delivered, ") << left << " left\n";
+  return left == 0 ? kToolOk : kToolDamage;
+}
+
+}  // namespace holdfast

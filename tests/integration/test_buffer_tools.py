@@ -1,0 +1,392 @@
+"""`holdfast buffer …` on real buffers: beside a running agent, on a stopped one, on a damaged one."""
+
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import time
+
+import pytest
+
+import otlp
+from agent import BINARY, wait_until
+from load import Load, new_ids
+
+
+def holdfast(*arguments, **options):
+    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, timeout=60, **options)
+
+
+def tool(agent, command, *arguments, **options):
+    return holdfast("buffer", command, "--directory", agent.buffer_directory, *arguments, **options)
+
+
+def lines(done):
+    return [line for line in done.stdout.decode().splitlines() if line]
+
+
+def signal_of_line(line):
+    [key] = json.loads(line)
+    return {"resourceSpans": "traces", "resourceMetrics": "metrics", "resourceLogs": "logs"}[key]
+
+
+def requests_of(done):
+    """(signal, message) of each line of OTLP/JSON."""
+    return [(signal_of_line(line), otlp.parse(signal_of_line(line), line, "application/json")) for line in lines(done)]
+
+
+def ids_of(done):
+    return [number for name, message in requests_of(done) for number in otlp.ids_of(name, message)]
+
+
+def files_of(directory):
+    return {path.relative_to(directory): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def filled(make_agent, upstream):
+    """A running agent with requests of all signals in its buffer, the upstream away: (agent, ids acknowledged)."""
+    upstream.down()
+    agent = make_agent().start()
+    load = Load(agent, clients=6, items=7, padding=100, limit=12).start().join()
+    return agent, sorted(load.acknowledged_ids())
+
+
+@pytest.fixture
+def stopped(filled):
+    agent, ids = filled
+    assert agent.stop() == 0
+    return agent, ids
+
+
+def test_cat_prints_every_request_beside_the_agent_and_without_it(filled):
+    agent, ids = filled
+    for _ in ("beside it", "without it"):
+        done = tool(agent, "cat")
+        assert done.returncode == 0 and done.stderr == b"", done.stderr
+        assert sorted(ids_of(done)) == ids
+        if agent.running():
+            assert agent.stop() == 0
+
+
+def test_cat_picks_by_signal_number_time_and_count(stopped):
+    agent, ids = stopped
+    logs = requests_of(tool(agent, "cat", "--signal", "logs"))
+    assert {name for name, _ in logs} == {"logs"} and logs
+    assert requests_of(tool(agent, "cat", "--signal", "logs", "--limit", 3)) == logs[:3]
+    first, rest = tool(agent, "cat", "--to", 1), tool(agent, "cat", "--from", 2)
+    assert sorted(ids_of(first) + ids_of(rest)) == ids and ids_of(first) and ids_of(rest)
+    assert lines(tool(agent, "cat", "--until", "1h")) == []
+    assert sorted(ids_of(tool(agent, "cat", "--since", "1h", "--until", "2199-01-01T00:00:00Z"))) == ids
+    wrong = tool(agent, "cat", "--since", "yesterday")
+    assert wrong.returncode == 2 and b"yesterday" in wrong.stderr
+
+
+def test_cat_pending_leaves_out_what_an_exporter_has_delivered(make_agent, upstream):
+    agent = make_agent().start()
+    delivered = Load(agent, clients=1, limit=3, signals=("traces",)).start().join().acknowledged_ids()
+    assert upstream.wait_for(lambda u: len(u.received) and {i for r in u.received for i in r.ids} >= delivered)
+    upstream.down()
+    kept = Load(agent, clients=1, limit=3, signals=("traces",)).start().join().acknowledged_ids()
+    assert agent.stop() == 0
+    pending = tool(agent, "cat", "--pending", "otlp_http")
+    assert pending.returncode == 0 and set(ids_of(pending)) == kept
+    unknown = tool(agent, "cat", "--pending", "elsewhere")
+    assert b"elsewhere" in unknown.stderr and b"otlp_http" in unknown.stderr
+
+
+def test_export_to_a_pipe_that_closes_ends_quietly(filled):
+    agent, _ = filled
+    done = subprocess.run(f"{BINARY} buffer cat --directory {agent.buffer_directory} | head -n 1", shell=True,
+                          capture_output=True, timeout=60)
+    assert done.stdout.count(b"\n") == 1 and done.stderr == b""
+
+
+@pytest.mark.parametrize("form", ["json", "proto"])
+def test_what_is_exported_and_imported_is_delivered_as_it_came(stopped, make_agent, upstream, tmp_path, form):
+    agent, ids = stopped
+    folder = tmp_path / "export"
+    folder.mkdir()
+    done = tool(agent, "export", "--format", form, "--output", folder)
+    assert done.returncode == 0, done.stderr
+    files = sorted(folder.iterdir())
+    ending = {"json": "jsonl", "proto": "pb"}[form]
+    assert [file.name for file in files] == [f"{name}.{ending}" for name in ("logs", "metrics", "traces")]
+    again = tool(agent, "export", "--format", form, "--output", folder)
+    assert again.returncode == 1 and b"exists already" in again.stderr
+    other = make_agent("other")
+    other.buffer_directory.mkdir()
+    for file in files:
+        imported = holdfast("buffer", "import", "--config", other.config_file, "--signal", file.stem, file)
+        assert imported.returncode == 0 and b" 0 bad" in imported.stdout, imported
+    assert tool(other, "verify").returncode == 0
+    before = {name: otlp.items(name, [m for n, m in requests_of(tool(agent, "cat")) if n == name])
+              for name in otlp.SIGNALS}
+    upstream.up()
+    other.start()
+    other.wait_empty()
+    assert sorted(upstream.ids()) == ids
+    for name in otlp.SIGNALS:
+        assert otlp.items(name, upstream.messages(name)) == before[name]
+
+
+def test_the_proto_form_is_a_length_of_four_bytes_big_endian_and_the_message(stopped):
+    agent, ids = stopped
+    exported = tool(agent, "export", "--format", "proto", "--signal", "traces").stdout
+    found, at = [], 0
+    while at < len(exported):
+        [length] = struct.unpack_from(">I", exported, at)
+        found += otlp.ids_of("traces", otlp.parse("traces", exported[at + 4:at + 4 + length]))
+        at += 4 + length
+    assert found and set(found) <= set(ids)
+    unsaid = tool(agent, "export", "--format", "proto")
+    assert unsaid.returncode == 2 and b"--signal" in unsaid.stderr
+
+
+def test_import_reads_a_mixed_file_from_standard_input_and_tells_bad_lines(make_agent):
+    agent = make_agent()
+    agent.buffer_directory.mkdir()
+    good = {name: new_ids(2) for name in ("traces", "logs")}
+
+    def line(name):
+        from google.protobuf import json_format
+        document = json_format.MessageToDict(otlp.parse(name, otlp.make_request(name, good[name])))
+        text = json.dumps(document)
+        return re.sub(r'"(traceId|spanId)": "([^"]*)"', lambda m: f'"{m[1]}": "{otlp.base64.b64decode(m[2]).hex()}"', text)
+
+    mixed = "\n".join([line("traces"), "not json", "", "{}", '{"resourceLogs":[{"resource":7}]}', line("logs"),
+                       '{"resourceSpans":[', '{"something": "else"}'])
+    done = tool(agent, "import", "-", input=mixed.encode())
+    assert done.returncode == 1
+    assert b"2 requests with 4 items stored, 4 bad, 1 without items, 0 not stored" in done.stdout, done
+    assert [int(number) for number in re.findall(rb"^-:(\d+): ", done.stderr, re.MULTILINE)] == [2, 5, 7, 8]
+    assert sorted(ids_of(tool(agent, "cat"))) == sorted(sum(good.values(), []))
+
+
+def test_import_of_a_file_that_is_cut_off_keeps_what_is_whole(make_agent, tmp_path):
+    agent = make_agent()
+    agent.buffer_directory.mkdir()
+    first, second = (otlp.make_request("logs", new_ids(3)) for _ in range(2))
+    whole = b"".join(struct.pack(">I", len(body)) + body for body in (first, second))
+    file = tmp_path / "cut.pb"
+    file.write_bytes(whole[:-5])
+    done = tool(agent, "import", "--signal", "logs", file)
+    assert done.returncode == 1 and b"1 request with 3 items stored, 1 bad" in done.stdout
+    assert f"{file}: message 2: cut off".encode() in done.stderr
+    unsaid = tool(agent, "import", file)
+    assert unsaid.returncode == 1 and b"--signal" in unsaid.stderr
+    missing = tool(agent, "import", tmp_path / "nowhere")
+    assert missing.returncode == 1 and b"nowhere" in missing.stderr
+
+
+def test_import_into_a_full_buffer_stops_and_says_where(stopped, make_agent, tmp_path):
+    agent, _ = stopped
+    small = make_agent("small", buffer={"max_folder_size": "4MiB", "max_file_size": "256KiB", "min_free": "1MiB",
+                                        "max_quarantine_size": "4KiB"})
+    small.buffer_directory.mkdir()
+    file = tmp_path / "large.pb"
+    bodies = [otlp.make_request("logs", new_ids(1), padding=20_000, seed=n) for n in range(300)]
+    file.write_bytes(b"".join(struct.pack(">I", len(body)) + body for body in bodies))
+    done = holdfast("buffer", "import", "--config", small.config_file, "--signal", "logs", file)
+    assert done.returncode == 1
+    [stored, not_stored] = map(int, re.search(rb"^(\d+) requests .* (\d+) not stored", done.stdout).groups())
+    assert 0 < stored < 300 and not_stored > 0
+    assert f"the import ended at {file}: message {stored + 1}".encode() in done.stderr
+    assert len(lines(tool(small, "cat"))) == stored, "nothing was pushed out for it"
+
+
+def test_what_changes_a_buffer_refuses_beside_an_agent(filled, tmp_path):
+    agent, ids = filled
+    for arguments in (("repair",), ("purge", "--all", "--yes"), ("import", "/dev/null")):
+        done = tool(agent, *arguments)
+        assert done.returncode == 1 and b"an agent runs on" in done.stderr and b"stop it first" in done.stderr
+    assert sorted(ids_of(tool(agent, "cat"))) == ids
+
+
+def damage(agent):
+    """Breaks one payload, one header and leaves a torn tail and litter; returns items that are damaged at most."""
+    [file] = sorted((agent.buffer_directory / "traces").glob("*.seg"))
+    content = bytearray(file.read_bytes())
+    heads = [m.start() for m in re.finditer(b"HFRC", content)]
+    items = [struct.unpack_from("<I", content, head + 32)[0] for head in heads]
+    content[heads[1] + 80] ^= 1
+    content[heads[2] + 20] ^= 1
+    file.write_bytes(content)
+    (file.parent / (file.name + ".tmp")).write_bytes(b"litter")
+    [logs] = sorted((agent.buffer_directory / "logs").glob("*.seg"))
+    whole = logs.read_bytes()
+    logs.unlink()
+    logs.with_suffix(".wip").write_bytes(whole[:-64] + b"HFRC torn")
+    [metrics] = sorted((agent.buffer_directory / "metrics").glob("*.seg"))
+    return items[1] + items[2], metrics
+
+
+def test_repair_keeps_all_that_is_whole_puts_damage_aside_and_has_nothing_to_do_again(stopped, upstream):
+    agent, ids = stopped
+    lost, metrics = damage(agent)
+    broken = b"X" * 64 + metrics.read_bytes()[64:]
+    metrics.write_bytes(broken)
+    before = files_of(agent.buffer_directory)
+    assert tool(agent, "verify").returncode == 1
+    readable = sorted(ids_of(tool(agent, "cat")))
+    dry = tool(agent, "repair", "--dry-run")
+    assert dry.returncode == 0 and dry.stdout.count(b"would: ") >= 6, dry
+    assert files_of(agent.buffer_directory) == before, "--dry-run changes nothing"
+    done = tool(agent, "repair")
+    assert done.returncode == 0, done
+    assert done.stdout.replace(b"repaired", b"").split() != dry.stdout.split()
+    verified = tool(agent, "verify")
+    assert verified.returncode == 0, verified.stdout
+    assert sorted(ids_of(tool(agent, "cat"))) == readable
+    assert len(ids) - len(readable) >= lost
+    entries = [json.loads(line) for line in lines(
+        holdfast("quarantine", "ls", "--json", "--directory", agent.buffer_directory))]
+    assert [e["reason"] for e in entries if e["signal"] == "traces"] == ["corrupt", "corrupt"]
+    assert (metrics.parent / "quarantine" / metrics.name).read_bytes() == broken
+    assert not list(agent.buffer_directory.rglob("*.tmp")) and not list(agent.buffer_directory.rglob("*.wip"))
+    # All damaged bytes are there.
+    file = next(name for name in before if name.parts[0] == "traces" and name.suffix == ".seg")
+    for entry in entries:
+        if entry["signal"] == "traces":
+            raw = holdfast("quarantine", "show", "--raw", "--directory", agent.buffer_directory, entry["id"])
+            assert raw.stdout in before[file] and len(raw.stdout) == entry["bytes"] > 64
+    repaired = files_of(agent.buffer_directory)
+    again = tool(agent, "repair")
+    assert again.returncode == 0 and b" 0 repaired, 0 bytes" in again.stdout
+    assert files_of(agent.buffer_directory) == repaired, "the second time nothing is done"
+    upstream.up()
+    agent.start()
+    agent.wait_empty()
+    assert sorted(upstream.ids()) == readable
+    assert agent.metrics().total("holdfast_dropped_items_total") == 0
+
+
+def test_repair_killed_at_any_of_its_calls_leaves_the_old_or_the_new(stopped):
+    agent, _ = stopped
+    damage(agent)
+    before = files_of(agent.buffer_directory)
+    readable = sorted(ids_of(tool(agent, "cat")))
+    kills = 0
+    for call in ("pwritev", "fdatasync", "rename", "fsync", "unlink"):
+        for number in range(1, 20):
+            for path in agent.buffer_directory.rglob("*"):
+                if path.is_file():
+                    path.unlink()
+            for name, content in before.items():
+                (agent.buffer_directory / name).write_bytes(content)
+            killed = subprocess.run(
+                ["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                 f"inject={call}:signal=KILL:when={number}", BINARY, "buffer", "repair", "--directory",
+                 agent.buffer_directory], capture_output=True, timeout=60)
+            if killed.returncode == 0:
+                break
+            kills += 1
+            assert sorted(ids_of(tool(agent, "cat"))) == readable, (call, number)
+            assert tool(agent, "repair").returncode == 0
+            assert tool(agent, "verify").returncode == 0
+            assert sorted(ids_of(tool(agent, "cat"))) == readable, (call, number)
+        else:
+            pytest.fail(f"{call}: no end of it")
+    assert kills >= 10
+
+
+def test_purge_tells_what_is_lost_asks_and_deletes(make_agent, upstream):
+    agent = make_agent().start()
+    delivered = Load(agent, clients=1, limit=2, items=5, signals=("traces",)).start().join().acknowledged_ids()
+    assert upstream.wait_for(lambda u: {i for r in u.received for i in r.ids} >= delivered)
+    upstream.down()
+    kept = Load(agent, clients=2, limit=2, items=5, signals=("traces", "logs")).start().join()
+    agent.stop()
+    asked = tool(agent, "purge", "--all")
+    assert asked.returncode == 2 and b"--yes" in asked.stderr
+    assert re.search(rb"^traces: .*, 10 of them not delivered \(10 by otlp_http\)$", asked.stdout, re.MULTILINE), asked
+    assert re.search(rb"^logs: .* 10 items, 10 of them not delivered", asked.stdout, re.MULTILINE)
+    assert tool(agent, "purge").returncode == 2
+    assert tool(agent, "purge", "--before", "1h", "--yes").stdout.endswith(b"nothing to purge\n")
+    traces = tool(agent, "purge", "--signal", "traces", "--all", "--yes")
+    assert traces.returncode == 0 and b"10 of them not delivered" in traces.stdout
+    assert sorted(ids_of(tool(agent, "cat"))) == sorted(kept.acknowledged["logs"])
+    everything = tool(agent, "purge", "--before", "2199-01-01T00:00:00Z", "--yes")
+    assert everything.returncode == 0 and agent.segment_files() == []
+    # Numbers are not used again: what comes now is not taken for delivered.
+    agent.start()
+    fresh = Load(agent, clients=1, limit=1, signals=("traces",)).start().join().acknowledged_ids()
+    upstream.up()
+    agent.wait_empty()
+    assert set(upstream.ids()) == delivered | fresh
+
+
+def test_purge_cuts_a_segment_between_its_records(make_agent, upstream):
+    upstream.down()
+    agent = make_agent().start()
+    old = Load(agent, clients=1, limit=1, signals=("logs",)).start().join().acknowledged_ids()
+    between = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
+    wait_until(lambda: time.time() > time.mktime(time.strptime(between, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone,
+               what="the next second")
+    new = Load(agent, clients=1, limit=1, signals=("logs",)).start().join().acknowledged_ids()
+    agent.stop()
+    assert len(agent.segment_files()) == 1
+    done = tool(agent, "purge", "--before", between, "--yes")
+    assert done.returncode == 0, done
+    assert set(ids_of(tool(agent, "cat"))) == new and old.isdisjoint(new)
+    assert tool(agent, "verify").returncode == 0
+    upstream.up()
+    agent.start()
+    agent.wait_empty()
+    assert set(upstream.ids()) == new
+
+
+def test_ls_shows_cursors_and_quarantine(make_agent, upstream):
+    agent = make_agent().start()
+    Load(agent, clients=1, limit=1, signals=("traces",)).start().join()
+    assert upstream.wait_for(lambda u: u.received)
+    upstream.behave(400)
+    Load(agent, clients=1, limit=1, signals=("traces",)).start().join()
+    wait_until(lambda: b"quarantine" in tool(agent, "ls").stdout, what="a quarantine in the list")
+    listed = tool(agent, "ls").stdout.decode()
+    assert re.search(r"^traces +cursor-otlp_http +delivered all before \d+$", listed, re.MULTILINE), listed
+    assert re.search(r"^traces +quarantine +\d entr\w+, \d+ bytes$", listed, re.MULTILINE), listed
+
+
+def test_sigint_ends_a_tool_cleanly(make_agent):
+    agent = make_agent()
+    agent.buffer_directory.mkdir()
+    body = otlp.make_request("logs", new_ids(3))
+    running = subprocess.Popen(
+        [BINARY, "buffer", "import", "--directory", agent.buffer_directory, "--signal", "logs", "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    running.stdin.write(struct.pack(">I", len(body)) + body)
+    running.stdin.flush()
+    wait_until(lambda: (agent.buffer_directory / "logs").is_dir(), what="an open log")
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=20)
+    assert running.returncode == 130 and b"interrupted" in err
+    [stored] = re.findall(rb"^(\d) requests? with", out)
+    assert len(lines(tool(agent, "cat"))) == int(stored)
+
+
+def test_a_terminal_gets_a_progress_bar_and_a_question(stopped):
+    agent, ids = stopped
+    [logs] = (agent.buffer_directory / "logs").glob("*.seg")
+    content = logs.read_bytes()
+    for number in range(60):  # enough to take longer than the bar waits
+        (logs.parent / f"{10**9 + number:020}-{number:013}.seg").write_bytes(content * 40)
+    master, terminal = pty.openpty()
+    running = subprocess.Popen([BINARY, "buffer", "verify", "--directory", agent.buffer_directory],
+                               stdin=terminal, stdout=subprocess.PIPE, stderr=terminal)
+    running.communicate(timeout=120)
+    os.write(terminal, b"end")
+    assert re.search(rb"\rverify \[#* *\] +\d+ %  [\d.]+ of [\d.]+ MiB", os.read(master, 65536))
+    for path in logs.parent.glob("00000000001*.seg"):
+        path.unlink()
+    for answer, left in ((b"n\n", ids), (b"y\n", [])):
+        running = subprocess.Popen([BINARY, "buffer", "purge", "--all", "--directory", agent.buffer_directory],
+                                   stdin=terminal, stdout=subprocess.PIPE, stderr=terminal)
+        os.write(master, answer)
+        running.communicate(timeout=60)
+        assert running.returncode == 0 and sorted(ids_of(tool(agent, "cat"))) == left
+    os.close(master)
+    os.close(terminal)

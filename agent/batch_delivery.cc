@@ -52,7 +52,7 @@ BatchDelivery::BatchDelivery(const DrainOptions& options, LogReader& reader,
 
 BatchDelivery::~BatchDelivery() = default;
 
-bool BatchDelivery::deliver(const std::stop_token& stop) {
+BatchOutcome BatchDelivery::deliver(const std::stop_token& stop) {
   pending_ = batch_.runs(
       {.items_max = options_.batch.items_max, .raw_bytes_max = options_.batch.raw_bytes_max});
   std::reverse(pending_.begin(), pending_.end());
@@ -73,16 +73,18 @@ bool BatchDelivery::deliver(const std::stop_token& stop) {
         refuse(run.first);
         if (refused_bytes_in_a_row_ <= kRefusedBytesInARowMax) break;
         set_state(stats_, UpstreamState::holding);
-        if (!pause(backoff_.longest(), stop)) return false;
+        if (!pause(backoff_.longest(), stop)) return BatchOutcome::stopped;
         break;
       case Verdict::postponed:
         pending_.insert(pending_.begin(), run);
         break;
+      case Verdict::alone:
+        return BatchOutcome::alone;
       case Verdict::stopped:
-        return false;
+        return BatchOutcome::stopped;
     }
   }
-  return true;
+  return BatchOutcome::done;
 }
 
 BatchDelivery::Verdict BatchDelivery::decide(RequestRun run, const std::stop_token& stop) {
@@ -164,7 +166,9 @@ BatchDelivery::Verdict BatchDelivery::suspect(RequestRun run, const SendResult& 
                                               unsigned tries) const {
   constexpr Verdict kGoOn = Verdict::delivered;
   if (run.size() > 1) return tries < kSuspectTriesBeforeSplit ? kGoOn : Verdict::split;
-  if (tries < kSuspectTriesBeforeRefusal || result.status != 500) return kGoOn;
+  if (result.status != 500) return kGoOn;
+  if (batch_.requests() == 1) return tries < kSuspectTriesBeforeSplit ? kGoOn : Verdict::alone;
+  if (tries < kSuspectTriesBeforeRefusal) return kGoOn;
   if (delivered_in_batch_) return Verdict::refused;
   return pending_.empty() ? kGoOn : Verdict::postponed;
 }

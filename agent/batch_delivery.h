@@ -25,6 +25,12 @@
 
 namespace holdfast {
 
+enum class BatchOutcome : std::uint8_t {
+  done,   // each request is delivered or in quarantine
+  alone,  // its only request gets 500 again and again: whether it is bad, others would have to show
+  stopped,  // what was delivered until then will be sent again
+};
+
 class BatchDelivery {
  public:
   /// All references must outlive it.
@@ -35,15 +41,14 @@ class BatchDelivery {
   /// To be filled before deliver().
   BatchBuilder& batch() { return batch_; }
 
-  /// Blocks until each request of the batch is delivered or in quarantine; false: `stop` came
-  /// first, and what was delivered until then will be sent again.
-  bool deliver(const std::stop_token& stop);
+  /// Blocks until the outcome is clear. After `alone` nothing of the batch is decided.
+  BatchOutcome deliver(const std::stop_token& stop);
 
   /// Puts a request into quarantine and counts it there, or as dropped when there is no room.
   void set_aside(QuarantineEntry entry);
 
  private:
-  enum class Verdict : std::uint8_t { delivered, split, refused, postponed, stopped };
+  enum class Verdict : std::uint8_t { delivered, split, refused, postponed, alone, stopped };
 
   /// Sends a run until there is a verdict on it.
   Verdict decide(RequestRun run, const std::stop_token& stop);

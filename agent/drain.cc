@@ -32,7 +32,14 @@ void Drain::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     if (!reader_.wait_readable(stop, SteadyClock::now() + kIdleWait)) continue;
     gather(stop);
-    if (!delivery_->deliver(stop)) break;
+    BatchOutcome outcome = delivery_->deliver(stop);
+    while (outcome == BatchOutcome::alone) {
+      reader_.rewind();
+      gather(stop);
+      take_a_witness();
+      outcome = delivery_->deliver(stop);
+    }
+    if (outcome == BatchOutcome::stopped) break;
     // Also where all that was claimed was damaged: it has been dealt with.
     reader_.acknowledge();
   }
@@ -56,6 +63,13 @@ void Drain::gather(const std::stop_token& stop) {
                       batch.raw_bytes() >= limits.raw_bytes_max;
     if (full || !reader_.wait_readable(stop, deadline)) return;
   }
+}
+
+/// One record beyond the limits, if a single request fills them: when the upstream takes others,
+/// that one is bad.
+void Drain::take_a_witness() {
+  if (delivery_->batch().requests() != 1) return;
+  take(reader_.claim({.items_max = 1, .raw_bytes_max = 1, .records_max = 1}));
 }
 
 void Drain::take(const Claim& claim) {

@@ -43,6 +43,7 @@ class Drain {
   void run(const std::stop_token& stop);
   /// Claims records until the batch is full, or its time to wait for more is over.
   void gather(const std::stop_token& stop);
+  void take_a_witness();
   void take(const Claim& claim);
 
   const DrainOptions options_;

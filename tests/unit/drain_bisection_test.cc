@@ -44,6 +44,40 @@ TEST_F(BisectionTest, BadRequestIsFoundInLogarithmicallyManyPosts) {
   EXPECT_EQ(log_->stats().quarantine_entries, 1U);
 }
 
+TEST_F(BisectionTest, PoisonInABodyOf8192CostsItselfAloneWhereverItStands) {
+  constexpr std::size_t kRequests = 8'192;
+  constexpr std::uint64_t kPostsMax = 2 * 13 + 1;  // 2 * log2(n), and the first one
+  const std::vector<std::set<std::size_t>> poisons{{0}, {kRequests - 1}, {4'095}, {17, 6'000}};
+  std::uint64_t posts_before = 0;
+  std::set<std::size_t> bad;
+  std::size_t largest = 0;
+  start_upstream([&](const Requests& requests) {
+    largest = std::max(largest, requests.size());
+    for (const std::size_t number : bad) {
+      if (contains(requests, number)) return http_answer(400, "", "");
+    }
+    return otlp_ok();
+  });
+  for (const std::set<std::size_t>& poison : poisons) {
+    bad.clear();
+    for (const std::size_t number : poison) bad.insert(appended_ + number);
+    largest = 0;
+    append(kRequests, 256);
+    start_drain();
+    ASSERT_TRUE(wait_until_drained());
+    drain_.reset();
+    EXPECT_EQ(largest, kRequests) << "they were merged into one body";
+    EXPECT_LE(stats_.attempts - posts_before, poison.size() * kPostsMax);
+    posts_before = stats_.attempts;
+  }
+  stop();
+  std::set<std::size_t> all_bad;
+  for (std::size_t round = 0; round < poisons.size(); ++round) {
+    for (const std::size_t number : poisons[round]) all_bad.insert(round * kRequests + number);
+  }
+  expect_all_but(poisons.size() * kRequests, all_bad);
+}
+
 TEST_F(BisectionTest, BadRequestsInSharedRecordsAreToldApart) {
   append(1'000, 128);
   const std::set<std::size_t> bad{0, 127, 128, 500, 501, 999};
@@ -119,6 +153,41 @@ TEST_F(BisectionTest, RequestThatBreaksTheUpstreamIsFoundOnceOthersPass) {
   ASSERT_TRUE(wait_until_drained());
   stop();
   expect_all_but(8, {0});
+}
+
+TEST_F(BisectionTest, LoneRequestThatBreaksTheUpstreamIsFoundByWhatComesBehindIt) {
+  append(1);
+  run([](const Requests& requests) {
+    return contains(requests, 0) ? http_answer(500, "", "oops") : otlp_ok();
+  });
+  ASSERT_TRUE(upstream_->wait_for_requests(10));
+  EXPECT_TRUE(reader_->quarantined().empty()) << "nothing shows yet that it is bad";
+  append(4);
+  ASSERT_TRUE(wait_until_drained());
+  stop();
+  expect_all_but(5, {0});
+  EXPECT_EQ(reader_->quarantined().at(0).entry.status, 500);
+}
+
+TEST_F(BisectionTest, RequestThatFillsABatchAndBreaksTheUpstreamBlocksNothing) {
+  options_.batch.items_max = options_.batch.items_target = 1;
+  append(4);
+  run([](const Requests& requests) {
+    return contains(requests, 1) ? http_answer(500, "", "oops") : otlp_ok();
+  });
+  ASSERT_TRUE(wait_until_drained());
+  stop();
+  expect_all_but(4, {1});
+}
+
+TEST_F(BisectionTest, LoneRequestGoesThroughWhenTheUpstreamIsWellAgain) {
+  append(1);
+  int posts = 0;
+  run([&](const Requests&) { return ++posts < 100 ? http_answer(500, "", "") : otlp_ok(); });
+  ASSERT_TRUE(wait_until_drained());
+  stop();
+  expect_all_but(1, {});
+  EXPECT_EQ(stats_.attempts, 100U);
 }
 
 TEST_F(BisectionTest, UpstreamThatFailsOnEverythingLosesNothing) {

@@ -1,5 +1,6 @@
 """`holdfast buffer …` on real buffers: beside a running agent, on a stopped one, on a damaged one."""
 
+import base64
 import json
 import os
 import pty
@@ -10,9 +11,10 @@ import subprocess
 import time
 
 import pytest
+from google.protobuf import json_format
 
 import otlp
-from agent import BINARY, wait_until
+from agent import BINARY, ROOT, wait_until
 from load import Load, new_ids
 
 
@@ -152,10 +154,9 @@ def test_import_reads_a_mixed_file_from_standard_input_and_tells_bad_lines(make_
     good = {name: new_ids(2) for name in ("traces", "logs")}
 
     def line(name):
-        from google.protobuf import json_format
         document = json_format.MessageToDict(otlp.parse(name, otlp.make_request(name, good[name])))
         text = json.dumps(document)
-        return re.sub(r'"(traceId|spanId)": "([^"]*)"', lambda m: f'"{m[1]}": "{otlp.base64.b64decode(m[2]).hex()}"', text)
+        return re.sub(r'"(traceId|spanId)": "([^"]*)"', lambda m: f'"{m[1]}": "{base64.b64decode(m[2]).hex()}"', text)
 
     mixed = "\n".join([line("traces"), "not json", "", "{}", '{"resourceLogs":[{"resource":7}]}', line("logs"),
                        '{"resourceSpans":[', '{"something": "else"}'])
@@ -390,3 +391,35 @@ def test_a_terminal_gets_a_progress_bar_and_a_question(stopped):
         assert running.returncode == 0 and sorted(ids_of(tool(agent, "cat"))) == left
     os.close(master)
     os.close(terminal)
+
+
+def hexed(node):
+    """Python's protobuf JSON with ids as OTLP has them."""
+    if isinstance(node, list):
+        return [hexed(element) for element in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: base64.b64decode(value).hex() if key in otlp.HEX_KEYS else hexed(value) for key, value in node.items()}
+
+
+@pytest.mark.parametrize("name", otlp.SIGNALS)
+def test_what_the_sdks_sent_is_printed_as_pythons_protobuf_prints_it(make_agent, tmp_path, name):
+    agent = make_agent()
+    agent.buffer_directory.mkdir()
+    bodies = [path.read_bytes() for path in sorted((ROOT / "tests/golden/payloads").rglob(f"{name}-*.pb"))]
+    assert len(bodies) >= 6
+    imported = tool(agent, "import", "--signal", name, "-",
+                    input=b"".join(struct.pack(">I", len(body)) + body for body in bodies))
+    assert imported.returncode == 0, imported
+    printed = lines(tool(agent, "cat"))
+    found = [json.loads(line) for line in printed]
+    expected = [hexed(json_format.MessageToDict(otlp.parse(name, body), use_integers_for_enums=True)) for body in bodies]
+    for document in expected:
+        assert document in found
+    assert len(found) == len(expected)
+    # And back again, byte for byte what was stored.
+    again = make_agent("again")
+    again.buffer_directory.mkdir()
+    assert tool(again, "import", "-", input="\n".join(printed).encode()).returncode == 0
+    first, second = (tool(each, "export", "--signal", name).stdout for each in (agent, again))
+    assert first == second

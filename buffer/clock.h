@@ -12,6 +12,10 @@ class Clock {
   virtual ~Clock() = default;
   virtual std::int64_t unix_ns() const = 0;
   virtual std::int64_t steady_ns() const = 0;
+  /// Since the machine started, time asleep included; nothing moves it.
+  virtual std::int64_t boottime_ns() const { return 0; }
+  /// Tells one start of the machine from another; 0: not known.
+  virtual std::uint32_t boot_id() const { return 0; }
 };
 
 /// The machine's clocks. Lives as long as the process.

@@ -29,13 +29,15 @@ SegmentHeaderBytes encode_segment_header(const SegmentHeader& header) {
   char* at = bytes.data();
   kSegmentMagic.copy(at, kSegmentMagic.size());
   store_le<std::uint16_t>(at + 8, kFormatMajor);
-  store_le<std::uint16_t>(at + 10, kFormatMinor);
+  store_le<std::uint16_t>(at + 10, header.boot_id != 0 ? kFormatMinor : 0);
   store_le<std::uint32_t>(at + 12, kSegmentHeaderBytes);
   store_le<std::uint64_t>(at + 16, header.segment_id);
   store_le<std::uint64_t>(at + 24, header.first_seq);
   store_le<std::uint64_t>(at + 32, static_cast<std::uint64_t>(header.created_unix_ns));
   store_le<std::uint32_t>(at + 40, header.nonce);
   store_le<std::uint8_t>(at + 44, header.stream_tag);
+  store_le<std::uint32_t>(at + 48, header.boot_id);
+  store_le<std::uint64_t>(at + 52, static_cast<std::uint64_t>(header.created_boottime_ns));
   store_le<std::uint32_t>(at + kSegmentCrcAt, crc32c(0, view(at, kSegmentCrcAt)));
   return bytes;
 }
@@ -80,6 +82,8 @@ ParsedSegmentHeader parse_segment_header(std::string_view bytes) {
   parsed.header.created_unix_ns = static_cast<std::int64_t>(load_le<std::uint64_t>(at + 32));
   parsed.header.nonce = load_le<std::uint32_t>(at + 40);
   parsed.header.stream_tag = load_le<std::uint8_t>(at + 44);
+  parsed.header.boot_id = load_le<std::uint32_t>(at + 48);
+  parsed.header.created_boottime_ns = static_cast<std::int64_t>(load_le<std::uint64_t>(at + 52));
   return parsed;
 }
 

@@ -17,7 +17,7 @@ namespace holdfast {
 inline constexpr std::size_t kSegmentHeaderBytes = 64;
 inline constexpr std::size_t kRecordHeaderBytes = 64;
 inline constexpr std::uint16_t kFormatMajor = 1;
-inline constexpr std::uint16_t kFormatMinor = 0;
+inline constexpr std::uint16_t kFormatMinor = 1;  // 0 is written when the boot is not known
 inline constexpr std::uint32_t kStoredBytesMax = 256U
                                                  << 20;  // of one record; longer lengths are damage
 
@@ -27,6 +27,10 @@ struct SegmentHeader {
   std::int64_t created_unix_ns = 0;
   std::uint32_t nonce = 0;  // seeds the records' header checksums: no payload can pose as a record
   std::uint8_t stream_tag = 0;
+  // Minor version 1: when it was created by a clock that nobody sets, valid for as long as the
+  // machine runs.
+  std::uint32_t boot_id = 0;  // 0: not known
+  std::int64_t created_boottime_ns = 0;
 };
 
 enum class RecordType : std::uint8_t { data = 1, seal = 2 };

@@ -1,8 +1,10 @@
 #include "buffer/cursor.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
+#include "buffer/clock.h"
 #include "buffer/deflate.h"
 #include "buffer/little_endian.h"
 
@@ -12,7 +14,7 @@ namespace {
 constexpr std::uint32_t kMagic = 0x55434648;  // "HFCU"
 constexpr std::uint16_t kVersion = 1;
 // A slot has a sector of its own: a torn write cannot touch the other one.
-constexpr std::size_t kSlotBytes = 512;
+constexpr std::size_t kSlotBytes = kCursorBytes / 2;
 constexpr std::size_t kUsedBytes = 40;
 constexpr std::size_t kCrcAt = 36;
 
@@ -43,8 +45,17 @@ std::string cursor_file_name(std::string_view reader) {
   return name;
 }
 
-Result<Cursor> Cursor::open(FileSystem& fs, const std::string& directory, std::string_view reader) {
-  return open_file(fs, directory, cursor_file_name(reader));
+Cursor Cursor::open(FileSystem& fs, const std::string& directory, std::string_view reader,
+                    std::int64_t now_unix_ns) {
+  auto opened = open_file(fs, directory, cursor_file_name(reader));
+  if (opened) return std::move(*opened);
+  // Out of the way at once: left there, a later start could read it again and take newer records
+  // for delivered. '~' stands in no cursor's name.
+  Cursor cursor(fs, directory, directory + "/" + cursor_file_name(reader));
+  const Status moved = cursor.set_aside(now_unix_ns);
+  cursor.obstacle_ =
+      opened.error().message + (moved.ok() ? "; it was renamed" : "; " + moved.error().message);
+  return cursor;
 }
 
 Result<Cursor> Cursor::open_file(FileSystem& fs, const std::string& directory,
@@ -56,15 +67,15 @@ Result<Cursor> Cursor::open_file(FileSystem& fs, const std::string& directory,
     return file.error();
   }
   cursor.file_ = std::move(*file);
-  cursor.read_slots();
+  if (Status read = cursor.read_slots(); !read) return read.error();
   return cursor;
 }
 
-void Cursor::read_slots() {
-  std::array<char, 2 * kSlotBytes> bytes{};
+Status Cursor::read_slots() {
+  std::array<char, kCursorBytes> bytes{};
   const auto got = file_->pread(bytes.data(), bytes.size(), 0);
+  if (!got) return got.error();
   was_damaged_ = true;
-  if (!got) return;
   for (std::size_t at = 0; at + kUsedBytes <= *got; at += kSlotBytes) {
     const char* slot = bytes.data() + at;
     if (!is_whole(slot)) continue;
@@ -75,13 +86,22 @@ void Cursor::read_slots() {
       next_seq_ = load_le<std::uint64_t>(slot + 16);
     }
   }
+  return {};
 }
 
-Status Cursor::make_file() {
+Status Cursor::set_aside(std::int64_t now_unix_ns) {
+  return fs_->rename(path_, path_ + "~" + std::to_string(now_unix_ns / kNsPerMs));
+}
+
+Status Cursor::make_file(std::int64_t now_unix_ns) {
   auto file = fs_->open(path_, FileSystem::Mode::create_new);
+  if (!file && file.error().code == EEXIST) {  // what could not be renamed at the start
+    if (Status moved = set_aside(now_unix_ns); !moved) return moved;
+    file = fs_->open(path_, FileSystem::Mode::create_new);
+  }
   if (!file) return file.error();
   // Both slots get their blocks now, so that later writes need none.
-  std::array<char, 2 * kSlotBytes> zeros{};
+  std::array<char, kCursorBytes> zeros{};
   const iovec part{zeros.data(), zeros.size()};
   Status status = (*file)->pwritev({&part, 1}, 0);
   if (status.ok()) status = (*file)->fdatasync();
@@ -96,10 +116,11 @@ Status Cursor::make_file() {
 
 Status Cursor::write(std::uint64_t next_seq, std::int64_t now_unix_ns) {
   std::lock_guard lock(*mutex_);
-  if (file_ != nullptr && next_seq <= next_seq_) return {};  // the other thread was here before
+  if (file_ != nullptr && next_seq <= next_seq_ && !unsynced_) return {};  // the other thread did
   if (file_ == nullptr) {
-    if (Status made = make_file(); !made) return made;
+    if (Status made = make_file(now_unix_ns); !made) return made;
   }
+  next_seq = std::max(next_seq, next_seq_);
   Slot slot{};
   const std::uint64_t generation = generation_ + 1;
   store_le<std::uint32_t>(slot.data(), kMagic);
@@ -113,12 +134,18 @@ Status Cursor::write(std::uint64_t next_seq, std::int64_t now_unix_ns) {
     return wrote;
   generation_ = generation;
   next_seq_ = next_seq;
+  unsynced_ = false;
   return {};
 }
 
 Status Cursor::save(std::uint64_t next_seq, std::int64_t now_unix_ns) {
   if (Status wrote = write(next_seq, now_unix_ns); !wrote) return wrote;
-  return file_->fdatasync();
+  // The kernel may have dropped what it could not sync: only a new write brings it back.
+  const Status synced = file_->fdatasync();
+  if (synced.ok()) return synced;
+  std::lock_guard lock(*mutex_);
+  unsynced_ = true;
+  return synced;
 }
 
 }  // namespace holdfast

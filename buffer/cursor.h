@@ -21,11 +21,16 @@ namespace holdfast {
 /// percent-encoded.
 std::string cursor_file_name(std::string_view reader);
 
+/// Of a cursor file.
+inline constexpr std::size_t kCursorBytes = 1024;
+
 class Cursor {
  public:
   /// Reads the newest whole slot. A missing file, or one without a whole slot, gives next_seq() =
-  /// 0.
-  static Result<Cursor> open(FileSystem& fs, const std::string& directory, std::string_view reader);
+  /// 0. What stands in the way (a directory, a file of another owner or that the disk cannot read)
+  /// is renamed to "<name>~<unix_ms>"; where that fails too, each write tries again.
+  static Cursor open(FileSystem& fs, const std::string& directory, std::string_view reader,
+                     std::int64_t now_unix_ns);
 
   /// The same by the file's name, whoever's it is.
   static Result<Cursor> open_file(FileSystem& fs, const std::string& directory,
@@ -34,6 +39,9 @@ class Cursor {
   std::uint64_t next_seq() const { return next_seq_; }
   /// There was a file, but no slot of it was whole.
   bool was_damaged() const { return was_damaged_; }
+  /// Why it could not be read, and what became of it; empty when all went well.
+  const std::string& obstacle() const { return obstacle_; }
+  bool has_file() const { return file_ != nullptr; }
 
   /// Writes: this outlives the process, not a loss of power. After a failure the slot before is
   /// still whole, and may be called again.
@@ -45,8 +53,9 @@ class Cursor {
  private:
   Cursor(FileSystem& fs, std::string directory, std::string path)
       : fs_(&fs), directory_(std::move(directory)), path_(std::move(path)) {}
-  Status make_file();
-  void read_slots();
+  Status set_aside(std::int64_t now_unix_ns);
+  Status make_file(std::int64_t now_unix_ns);
+  Status read_slots();
 
   FileSystem* fs_;
   std::string directory_;
@@ -57,6 +66,8 @@ class Cursor {
   std::uint64_t generation_ = 0;
   std::uint64_t next_seq_ = 0;
   bool was_damaged_ = false;
+  bool unsynced_ = false;  // a sync failed: what the file holds is not known
+  std::string obstacle_;
 };
 
 }  // namespace holdfast

@@ -17,10 +17,11 @@
 
 namespace holdfast {
 
-/// What file systems give room in, for estimates of what a file will take.
+/// What most file systems give room in, for estimates of what a file will take.
 inline constexpr std::uint64_t kDiskBlockBytes = 4096;
-constexpr std::uint64_t rounded_to_blocks(std::uint64_t bytes) {
-  return (bytes + kDiskBlockBytes - 1) / kDiskBlockBytes * kDiskBlockBytes;
+constexpr std::uint64_t rounded_to_blocks(std::uint64_t bytes,
+                                          std::uint64_t block_bytes = kDiskBlockBytes) {
+  return (bytes + block_bytes - 1) / block_bytes * block_bytes;
 }
 
 class File {
@@ -53,6 +54,11 @@ struct FileSystem {
   virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;
   /// Bytes that an unprivileged process can still write.
   virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;
+  /// What this file system gives room in.
+  virtual std::uint64_t block_bytes(const std::string& path) {
+    static_cast<void>(path);
+    return kDiskBlockBytes;
+  }
   /// flock on a file, held by the returned object's life. EWOULDBLOCK: another process has it.
   virtual Result<std::unique_ptr<File>> lock(const std::string& path) = 0;
 };

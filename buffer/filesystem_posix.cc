@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <system_error>
 
@@ -167,6 +168,14 @@ class PosixFileSystem final : public FileSystem {
     struct statvfs info {};
     if (::statvfs(path.c_str(), &info) != 0) return system_error(errno, "statvfs", path);
     return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+  }
+
+  std::uint64_t block_bytes(const std::string& path) override {
+    // Network file systems name the size of a transfer here: no estimate is worth a MiB.
+    constexpr std::uint64_t kBlockBytesMax = 64U << 10;
+    struct statvfs info {};
+    if (::statvfs(path.c_str(), &info) != 0 || info.f_frsize == 0) return kDiskBlockBytes;
+    return std::min<std::uint64_t>(std::bit_ceil(info.f_frsize), kBlockBytesMax);
   }
 
   Result<std::unique_ptr<File>> lock(const std::string& path) override {

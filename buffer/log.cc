@@ -40,7 +40,8 @@ LogImpl::LogImpl(FileSystem& fs, const Clock& clock, LogOptions options)
     : fs_(fs),
       clock_(clock),
       options_(with_quarantine_bounded(std::move(options))),
-      quarantine_(fs, clock, options_.directory + "/quarantine", options_.quarantine_bytes_max) {}
+      quarantine_(fs, clock, options_.directory + "/quarantine", options_.quarantine_bytes_max),
+      reserve_(fs, options_.directory) {}
 
 LogReader& LogImpl::reader(std::string_view name) {
   const auto found = std::find_if(readers_.begin(), readers_.end(),

@@ -161,6 +161,9 @@ class Log {
   /// asked.
   virtual AppendOutcome append(std::span<const NewRecord> records) = 0;
 
+  /// Of one record, as stored: a larger one never finds room. Any thread.
+  virtual std::uint64_t record_bytes_max() const = 0;
+
   virtual LogReader& reader(std::string_view name) = 0;
 
   /// Puts something that never came into the log into its quarantine. Any thread.

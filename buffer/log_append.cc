@@ -12,7 +12,6 @@
 namespace holdfast {
 namespace {
 
-constexpr std::int64_t kFreeCheckIntervalNs = kNsPerSecond;
 constexpr std::array<char, 8> kPadding{};
 
 std::uint64_t padded_length(const NewRecord& record) {
@@ -35,12 +34,18 @@ iovec part_of(std::string_view bytes) { return {const_cast<char*>(bytes.data()),
 }  // namespace
 
 AppendOutcome LogImpl::append(std::span<const NewRecord> records) {
+  std::uint64_t length = 0;
   for (const NewRecord& record : records) {
     // A reader takes longer ones for damage.
     if (record.stored.size() > kStoredBytesMax || record.extension.size() > kStoredBytesMax) {
       report("a request is larger than a record may be and is refused", options_.directory);
       return AppendOutcome::full;
     }
+    length += padded_length(record);
+  }
+  if (fits_in_no_folder(length)) {  // before it is grouped with others that do fit
+    report("a request is larger than the folder may be and is refused", options_.directory);
+    return AppendOutcome::full;
   }
   Waiter self;
   self.records = records;
@@ -76,6 +81,8 @@ void LogImpl::commit(const std::vector<Waiter*>& group) {
   std::uint64_t batch_bytes = 0;
   AppendOutcome outcome = AppendOutcome::stored;
   std::size_t first_open = 0;  // first waiter with a record in the batch
+  const std::uint64_t file_bytes_max =
+      std::min(options_.file_bytes_max, folder_bytes_for_segments());
   if (active_ && active_->records > 0 &&
       clock_.steady_ns() - active_->created_steady_ns >=
           options_.write_age_max.count() * kNsPerMs) {
@@ -95,7 +102,7 @@ void LogImpl::commit(const std::vector<Waiter*>& group) {
     for (const NewRecord& record : group[i]->records) length += padded_length(record);
     const std::uint64_t end = active_ ? active_->end : kSegmentHeaderBytes;
     const bool has_records = !batch.empty() || (active_ && active_->records > 0);
-    if (has_records && end + batch_bytes + length + kRecordHeaderBytes > options_.file_bytes_max) {
+    if (has_records && end + batch_bytes + length + kRecordHeaderBytes > file_bytes_max) {
       flush(i);
       if (outcome != AppendOutcome::stored) break;
       if (active_) seal_active(options_.durability != Durability::none);
@@ -111,13 +118,16 @@ void LogImpl::commit(const std::vector<Waiter*>& group) {
 }
 
 AppendOutcome LogImpl::write_records(std::span<const NewRecord* const> records) {
-  std::uint64_t bytes = kSegmentHeaderBytes;
+  std::uint64_t bytes = 0;
   for (const NewRecord* record : records) bytes += padded_length(*record);
-  if (const AppendOutcome room = make_room(bytes); room != AppendOutcome::stored) return room;
   // A second try goes to a new segment: a failed sync is never tried again on the same file.
   for (int attempt = 0; attempt < 2; ++attempt) {
+    if (const AppendOutcome room = make_room(bytes); room != AppendOutcome::stored) return room;
     const Status wrote = write_once(records);
-    if (wrote.ok()) return AppendOutcome::stored;
+    if (wrote.ok()) {
+      disk_refused_ = false;
+      return AppendOutcome::stored;
+    }
     note_error("records cannot be written", wrote.error());
     abandon_active();
     {
@@ -125,62 +135,14 @@ AppendOutcome LogImpl::write_records(std::span<const NewRecord* const> records) 
       std::lock_guard lock(mutex_);
       next_seq_ += records.size();
     }
-    const int code = wrote.error().code;
-    if (code == ENOSPC || code == EDQUOT) {
-      std::lock_guard lock(mutex_);
-      counters_.disk_nearly_full = true;
+    if (is_out_of_room(wrote.error())) {
+      disk_refused_ = true;
+      free_checked_ns_ = INT64_MIN;
+      refused_for_room(bytes);
       return AppendOutcome::full;
     }
   }
   return AppendOutcome::failed;
-}
-
-AppendOutcome LogImpl::make_room(std::uint64_t bytes) {
-  if (!disk_has_room(bytes)) {
-    report("the file system is full to its floor: requests are refused", options_.directory);
-    return AppendOutcome::full;
-  }
-  // What fits in no folder, however empty, must not push out what does.
-  if (rounded_to_blocks(bytes) + kDiskBlockBytes > folder_bytes_for_segments()) {
-    report("a request is larger than the folder may be and is refused", options_.directory);
-    return AppendOutcome::full;
-  }
-  for (;;) {
-    bool fits = false;
-    {
-      std::lock_guard lock(mutex_);
-      fits = folder_has_room_locked(bytes);
-      counters_.disk_nearly_full = !fits && options_.overflow == Overflow::reject;
-    }
-    if (fits) return AppendOutcome::stored;
-    if (options_.overflow == Overflow::reject || !purge_oldest(DropReason::folder_full)) {
-      return AppendOutcome::full;
-    }
-  }
-}
-
-bool LogImpl::folder_has_room_locked(std::uint64_t bytes) const {
-  const std::uint64_t tail = active_ ? rounded_to_blocks(active_->end) - active_->end : 0;
-  const std::uint64_t needs = bytes > tail ? rounded_to_blocks(bytes - tail) : 0;
-  return segments_bytes_ + needs + kDiskBlockBytes <= folder_bytes_for_segments();
-}
-
-bool LogImpl::disk_has_room(std::uint64_t bytes) {
-  if (options_.free_bytes_min == 0) return true;
-  const std::int64_t now = clock_.steady_ns();
-  const bool stale =
-      free_checked_ns_ == INT64_MIN || now - free_checked_ns_ >= kFreeCheckIntervalNs;
-  if (stale || free_left_ < bytes) {
-    const auto free = fs_.free_bytes(options_.directory);
-    if (!free) return true;  // it cannot be asked: the write itself will tell
-    free_checked_ns_ = now;
-    free_left_ = *free > options_.free_bytes_min ? *free - options_.free_bytes_min : 0;
-  }
-  const bool room = free_left_ >= bytes;
-  if (room) free_left_ -= bytes;
-  std::lock_guard lock(mutex_);
-  counters_.disk_nearly_full = !room;
-  return room;
 }
 
 Status LogImpl::write_once(std::span<const NewRecord* const> records) {
@@ -237,6 +199,8 @@ Status LogImpl::start_segment() {
   active.header.first_seq = next_seq_;
   active.header.created_unix_ns = clock_.unix_ns();
   active.header.stream_tag = options_.stream_tag;
+  active.header.boot_id = clock_.boot_id();
+  active.header.created_boottime_ns = active.header.boot_id != 0 ? clock_.boottime_ns() : 0;
   active.stem = segment_stem(next_seq_, active.header.created_unix_ns);
   active.end = kSegmentHeaderBytes;
   active.created_steady_ns = clock_.steady_ns();
@@ -274,7 +238,7 @@ void LogImpl::publish(std::span<const NewRecord* const> records, std::uint64_t e
     next_seq_ += records.size();
     segment.next_seq = next_seq_;
     segment.data_end = end;
-    set_allocated_locked(segment, rounded_to_blocks(end));
+    set_allocated_locked(segment, rounded_to_blocks(end, block_bytes_));
     segment.items = active_->items;
     segment.records = active_->records;
     for (const auto& reader : readers_) {
@@ -304,13 +268,22 @@ void LogImpl::abandon_active() {
   // it. What `interval` still owes to the disk is paid now.
   if (active_->dirty) static_cast<void>(active_->file->fdatasync());
   const std::string open_path = path_of(active_->stem + ".wip");
+  // Parts of what failed may take room beyond the durable end.
+  const auto measured = active_->file->allocated();
+  const std::uint64_t allocated =
+      measured ? *measured : rounded_to_blocks(active_->end, block_bytes_);
   if (active_->records == 0) {
-    static_cast<void>(fs_.unlink(open_path));
+    {
+      std::lock_guard lock(mutex_);
+      segments_bytes_ += allocated;
+    }
+    delete_file(open_path, allocated);
   } else {
     const bool renamed = fs_.rename(open_path, path_of(active_->stem + ".seg")).ok();
     std::lock_guard lock(mutex_);
     segments_.back().sealed = true;
     if (renamed) segments_.back().file = active_->stem + ".seg";
+    set_allocated_locked(segments_.back(), allocated);
   }
   active_.reset();
 }

@@ -1,5 +1,5 @@
 // The log's insides: opening (log_open.cc), group commit (log_append.cc), readers (log_reader.cc),
-// upkeep (log_maintain.cc).
+// upkeep (log_maintain.cc), room in the folder and on the disk (log_room.cc).
 //
 // Locks, in this order: writer_mutex_ (whoever writes segment files: the leader of a commit or
 // maintain()), then mutex_ (what is known of segments and readers; never held during input or
@@ -18,6 +18,7 @@
 #include "buffer/log.h"
 #include "buffer/log_state.h"
 #include "buffer/quarantine.h"
+#include "buffer/reserve.h"
 #include "buffer/segment_format.h"
 #include "buffer/segment_reader.h"
 
@@ -85,6 +86,7 @@ class LogImpl final : public Log {
   Status recover(const std::vector<std::string>& readers);
 
   AppendOutcome append(std::span<const NewRecord> records) override;
+  std::uint64_t record_bytes_max() const override;
   LogReader& reader(std::string_view name) override;
   Status quarantine(const QuarantineEntry& entry) override { return quarantine_.add(entry); }
   std::int64_t maintain() override;
@@ -100,6 +102,10 @@ class LogImpl final : public Log {
     bool done = false;
     bool leads = false;
     std::condition_variable changed;
+  };
+  struct Undeleted {
+    std::string path;
+    std::uint64_t allocated = 0;
   };
   /// The segment that takes records. Guarded by writer_mutex_.
   struct Active {
@@ -117,31 +123,52 @@ class LogImpl final : public Log {
   Status scan_directory();
   void adopt(const SegmentName& name, std::string_view file_name);
   std::optional<Segment> examine(const SegmentName& name, const std::string& path);
+  std::int64_t age_of(const SegmentHeader& header) const;
   bool read_seal(SegmentReader& reader, std::uint64_t size, Segment& segment);
   void scan_whole(SegmentReader& reader, std::uint64_t size, Segment& segment);
   void move_aside(const std::string& path, std::string_view file_name, const Error& why);
   void set_aside(const std::string& path, std::string_view file_name, std::uint64_t from,
                  std::string_view why);
-  Status take_up_reader(const std::string& name);
+  void take_up_reader(const std::string& name);
   void place_reader(LogReaderImpl& reader, std::uint64_t cursor_seq);
 
   // log_append.cc; all under writer_mutex_
   void commit(const std::vector<Waiter*>& group);
   AppendOutcome write_records(std::span<const NewRecord* const> records);
-  AppendOutcome make_room(std::uint64_t bytes);
-  bool disk_has_room(std::uint64_t bytes);
-  bool folder_has_room_locked(std::uint64_t bytes) const;
   Status write_once(std::span<const NewRecord* const> records);
   Status start_segment();
   void publish(std::span<const NewRecord* const> records, std::uint64_t end);
   void abandon_active();
 
-  // log_maintain.cc
-  void seal_active(bool sync);  // under writer_mutex_
+  // log_room.cc; under writer_mutex_ but for those that say otherwise
+  AppendOutcome make_room(std::uint64_t bytes);
+  bool disk_has_room(std::uint64_t bytes);
+  bool make_reserve();
+  bool room_for_reserve();
+  void refused_for_room(std::uint64_t bytes);
+  bool fits_in_no_folder(std::uint64_t bytes);  // any thread
+  bool folder_has_room_locked(std::uint64_t bytes) const;
+  std::uint64_t folder_bytes_for_segments() const;
   bool purge_oldest(DropReason reason);
   void drop_segment_locked(const Segment& segment, DropReason reason);
+  void delete_file(const std::string& path, std::uint64_t allocated);  // any thread
+  void delete_again();                                                 // any thread
+  void look_for_room();                                                // takes writer_mutex_
+  Status keep_in_quarantine(const QuarantineEntry& entry);             // any thread
+
+  /// For what must go on when the disk is full: tries once more with the room of the reserve.
+  template <typename Operation>
+  Status with_reserve(Operation&& operation) {
+    const Status done = operation();
+    if (done.ok() || !is_out_of_room(done.error()) || !reserve_.release()) return done;
+    report("the disk is full: its reserve was given to cursors and quarantine", options_.directory);
+    want_maintenance_at(clock_.steady_ns() + kNsPerSecond);
+    return operation();
+  }
+
+  // log_maintain.cc
+  void seal_active(bool sync);  // under writer_mutex_
   void expire(std::int64_t now);
-  void look_for_room();
   void sync_interval(std::int64_t now);
   void retire_or_seal(std::int64_t now);
   void save_cursors();
@@ -152,10 +179,6 @@ class LogImpl final : public Log {
   void want_maintenance_at(std::int64_t steady_ns);
 
   std::uint64_t folder_bytes_locked() const;
-  /// The quarantine has its share set aside: it grows when the folder may be full.
-  std::uint64_t folder_bytes_for_segments() const {
-    return options_.folder_bytes_max - options_.quarantine_bytes_max;
-  }
   void set_allocated_locked(Segment& segment, std::uint64_t bytes);
   /// The first segment at or after `first_seq`.
   std::deque<Segment>::iterator from_locked(std::uint64_t first_seq);
@@ -168,6 +191,9 @@ class LogImpl final : public Log {
   const Clock& clock_;
   const LogOptions options_;
   Quarantine quarantine_;
+  std::uint64_t block_bytes_ = kDiskBlockBytes;  // these two are set by recover()
+  std::uint64_t cursors_bytes_ = 0;              // allocated by cursor files, or soon
+  Reserve reserve_;
   std::function<void()> wake_;
   std::atomic<std::int64_t> next_due_ns_{INT64_MAX};
 
@@ -183,12 +209,17 @@ class LogImpl final : public Log {
   std::int64_t free_checked_ns_ = INT64_MIN;
   std::uint64_t free_left_ =
       0;  // free bytes above the floor when last looked, less what was written since
+  std::uint64_t refused_bytes_ = 0;  // of the last append that found no room
+  bool disk_refused_ = false;        // a write found the disk full, and none was stored since
+  std::int64_t expire_again_ns_ = INT64_MIN;   // after a file that could not be deleted
+  std::int64_t reserve_again_ns_ = INT64_MIN;  // after a failure that is no want of room
 
   mutable std::mutex mutex_;
   std::condition_variable_any readable_;
   std::uint64_t publications_ = 0;  // groups and seals: what waiting readers watch
   std::deque<Segment> segments_;
-  std::uint64_t segments_bytes_ = 0;              // allocated by them
+  std::uint64_t segments_bytes_ = 0;              // allocated by them and by undeleted_
+  std::vector<Undeleted> undeleted_;              // tried again by maintain()
   std::vector<std::unique_ptr<Cursor>> cursors_;  // of readers_, by index
   std::vector<std::unique_ptr<LogReaderImpl>> readers_;
   std::uint64_t next_seq_ = 1;

@@ -11,6 +11,7 @@ namespace {
 constexpr std::int64_t kIdleBeforeRetireNs = kNsPerSecond;
 constexpr std::int64_t kCursorIntervalNs = kNsPerSecond;
 constexpr std::int64_t kFullCheckIntervalNs = kNsPerSecond;
+constexpr std::int64_t kDeleteRetryNs = kNsPerSecond;
 
 }  // namespace
 
@@ -36,6 +37,7 @@ std::int64_t LogImpl::maintain() {
   if (now - last_cursor_save_ns_ >= kCursorIntervalNs) {
     save_cursors();
     delete_consumed();
+    delete_again();
   }
   look_for_room();
   // What was asked for meanwhile woke the caller already; here it is only remembered.
@@ -50,7 +52,8 @@ std::int64_t LogImpl::next_due() {
   std::int64_t due = INT64_MAX;
   std::lock_guard writer(writer_mutex_);
   std::lock_guard lock(mutex_);
-  if (counters_.disk_nearly_full) due = clock_.steady_ns() + kFullCheckIntervalNs;
+  if (counters_.disk_nearly_full || reserve_.is_owed())
+    due = clock_.steady_ns() + kFullCheckIntervalNs;
   if (active_ && active_->records > 0) {
     due = std::min(due, active_->created_steady_ns + options_.write_age_max.count() * kNsPerMs);
     if (all_past_locked(segments_.back().next_seq))
@@ -61,10 +64,12 @@ std::int64_t LogImpl::next_due() {
   }
   if (!segments_.empty()) {
     const Segment& oldest = segments_.front();
-    due = std::min(due, oldest.created_steady_ns + options_.read_age_max.count() * kNsPerMs);
+    due = std::min(due, std::max(expire_again_ns_, oldest.created_steady_ns +
+                                                       options_.read_age_max.count() * kNsPerMs));
     if (oldest.sealed && all_past_locked(oldest.next_seq))
       due = std::min(due, last_cursor_save_ns_ + kCursorIntervalNs);
   }
+  if (!undeleted_.empty()) due = std::min(due, last_cursor_save_ns_ + kCursorIntervalNs);
   for (const auto& reader : readers_) {
     if (reader->state_.acknowledged.next_seq != reader->state_.saved_seq) {
       due = std::min(due, last_cursor_save_ns_ + kCursorIntervalNs);
@@ -78,18 +83,6 @@ bool LogImpl::all_past_locked(std::uint64_t seq) const {
          std::all_of(readers_.begin(), readers_.end(), [&](const auto& reader) {
            return reader->state_.acknowledged.next_seq >= seq;
          });
-}
-
-void LogImpl::look_for_room() {
-  std::lock_guard writer(writer_mutex_);
-  {
-    std::lock_guard lock(mutex_);
-    if (!counters_.disk_nearly_full) return;
-  }
-  // Nobody may be appending: what is told about the disk must not wait for the next request.
-  const bool disk = disk_has_room(1);
-  std::lock_guard lock(mutex_);
-  counters_.disk_nearly_full = !disk || !folder_has_room_locked(1);
 }
 
 void LogImpl::sync_interval(std::int64_t now) {
@@ -141,81 +134,37 @@ void LogImpl::seal_active(bool sync) {
   if (status.ok() && sync) status = active_->file->fdatasync();
   if (!status) note_error("a segment cannot be sealed", status.error());
   const std::string sealed_name = active_->stem + ".seg";
-  const Status renamed = fs_.rename(path_of(active_->stem + ".wip"), path_of(sealed_name));
+  const Status renamed = with_reserve(
+      [&] { return fs_.rename(path_of(active_->stem + ".wip"), path_of(sealed_name)); });
   if (!renamed) note_error("a segment cannot be renamed", renamed.error());
   if (renamed.ok() && sync) {
     if (Status synced = fs_.sync_directory(options_.directory); !synced) {
       note_error("the directory cannot be synced", synced.error());
     }
   }
-  const auto allocated = active_->file->allocated();
+  const std::uint64_t first_seq = active_->header.first_seq;
+  const std::string path = path_of(renamed.ok() ? sealed_name : active_->stem + ".wip");
   {
     std::lock_guard lock(mutex_);
     Segment& segment = segments_.back();
     segment.sealed = true;
     if (renamed.ok()) segment.file = sealed_name;
-    if (allocated) set_allocated_locked(segment, *allocated);
+    set_allocated_locked(segment,
+                         rounded_to_blocks(active_->end + kRecordHeaderBytes, block_bytes_));
     ++publications_;
   }
   active_.reset();
   readable_.notify_all();  // windowed readers wait for sealed files
-}
-
-bool LogImpl::purge_oldest(DropReason reason) {
-  bool only_active = false;
-  std::uint64_t first_seq = 0;
-  {
-    std::lock_guard lock(mutex_);
-    if (segments_.empty()) return false;
-    only_active = !segments_.front().sealed;
-    first_seq = segments_.front().first_seq;
-  }
-  if (only_active) seal_active(false);
-  Segment oldest;
-  {
-    std::lock_guard lock(mutex_);
-    // Upkeep may have deleted it meanwhile, as delivered: then there is room already.
-    if (segments_.empty() || segments_.front().first_seq != first_seq) return true;
-    oldest = segments_.front();
-    drop_segment_locked(oldest, reason);
-    segments_bytes_ -= oldest.allocated;
-    segments_.pop_front();
-  }
-  if (Status gone = fs_.unlink(path_of(oldest.file)); !gone) {
-    note_error("a segment cannot be deleted", gone.error());
-  }
-  report(reason == DropReason::expired ? "a segment was dropped: older than max_file_age_for_read"
-                                       : "a segment was dropped: the folder is full",
-         oldest.file);
-  return true;
-}
-
-void LogImpl::drop_segment_locked(const Segment& segment, DropReason reason) {
-  for (const auto& reader : readers_) {
-    ReaderState& state = reader->state_;
-    if (state.acknowledged.next_seq >= segment.next_seq) continue;
-    DropCounts left{segment.items, segment.records, segment.data_end};
-    const auto take_off = [&left](std::uint64_t items, std::uint64_t records) {
-      left.items -= std::min(left.items, items);
-      left.records -= std::min(left.records, records);
-    };
-    if (state.acknowledged.segment == segment.first_seq) {
-      take_off(state.acknowledged.items, state.acknowledged.records);
-      left.bytes -= std::min(left.bytes, state.acknowledged.offset);
-    }
-    for (ClaimPart& part : state.parts) {  // on their way upstream: theirs is decided later
-      if (part.end.segment != segment.first_seq) continue;
-      take_off(part.items + part.corrupt.items, part.records + part.corrupt.records);
-      part.gone = true;
-      part.gone_reason = reason;
-    }
-    state.pending_items -= std::min(state.pending_items, left.items);
-    state.pending_records -= std::min(state.pending_records, left.records);
-    add_drop(state, reason, left);
-  }
+  // Measured when it is closed: until then XFS keeps room beyond its end.
+  const auto file = fs_.open(path, FileSystem::Mode::read);
+  const auto allocated = file ? (*file)->allocated() : Result<std::uint64_t>(file.error());
+  if (!allocated) return;
+  std::lock_guard lock(mutex_);
+  if (Segment* const segment = find_locked(first_seq)) set_allocated_locked(*segment, *allocated);
 }
 
 void LogImpl::expire(std::int64_t now) {
+  if (now < expire_again_ns_) return;
   for (;;) {
     {
       std::lock_guard lock(mutex_);
@@ -223,7 +172,10 @@ void LogImpl::expire(std::int64_t now) {
       const Segment& oldest = segments_.front();
       if (now - oldest.created_steady_ns < options_.read_age_max.count() * kNsPerMs) return;
     }
-    purge_oldest(DropReason::expired);
+    if (!purge_oldest(DropReason::expired)) {
+      expire_again_ns_ = now + kDeleteRetryNs;
+      return;
+    }
   }
 }
 
@@ -236,14 +188,14 @@ void LogImpl::save_cursors() {
       seq = readers_[i]->state_.acknowledged.next_seq;
       if (seq == readers_[i]->state_.saved_seq) continue;
     }
-    const Status saved = cursors_[i]->save(seq, clock_.unix_ns());
-    if (!saved) {
-      note_error("a cursor cannot be written", saved.error());
-      if (saved.error().code != ENOSPC && saved.error().code != EDQUOT) continue;
-      // On a full disk the segments go all the same: they were delivered, and their room is needed.
-    }
+    const Status saved = with_reserve([&] { return cursors_[i]->save(seq, clock_.unix_ns()); });
+    if (!saved) note_error("a cursor cannot be written", saved.error());
     std::lock_guard lock(mutex_);
-    readers_[i]->state_.saved_seq = seq;
+    ReaderState& state = readers_[i]->state_;
+    if (saved.ok()) state.saved_seq = seq;
+    // Whatever became of the cursor, delivered is delivered: a folder that cannot forget would fill
+    // and refuse. An old cursor finds its segments gone and goes on at the next one that is there.
+    state.deletable_seq = seq;
   }
 }
 
@@ -251,21 +203,20 @@ void LogImpl::delete_consumed() {
   for (bool deleted = false;; deleted = true) {
     if (deleted) tell_readers();
     std::string file;
+    std::uint64_t allocated = 0;
     {
       std::lock_guard lock(mutex_);
       if (segments_.empty() || readers_.empty()) return;
       const Segment& oldest = segments_.front();
       const bool done = std::all_of(readers_.begin(), readers_.end(), [&](const auto& reader) {
-        return reader->state_.saved_seq >= oldest.next_seq;
+        return reader->state_.deletable_seq >= oldest.next_seq;
       });
       if (!oldest.sealed || !done) return;
       file = oldest.file;
-      segments_bytes_ -= oldest.allocated;
+      allocated = oldest.allocated;
       segments_.pop_front();
     }
-    if (Status gone = fs_.unlink(path_of(file)); !gone && gone.error().code != ENOENT) {
-      note_error("a segment cannot be deleted", gone.error());
-    }
+    delete_file(path_of(file), allocated);
   }
 }
 

@@ -13,23 +13,26 @@ namespace {
 constexpr std::int64_t kEarliestPlausibleUnixNs = 1'577'836'800LL * kNsPerSecond;  // 2020-01-01
 
 constexpr std::size_t kQuarantinedDamageBytesMax = 1U << 20;
+constexpr std::uint64_t kReserveBytesMax = 1U << 20;
+constexpr std::uint64_t kReserveShare = 64;  // of a small folder: its 64th part
 
 }  // namespace
 
 Status LogImpl::recover(const std::vector<std::string>& readers) {
   if (Status made = fs_.make_directories(options_.directory, 0750); !made) return made;
+  block_bytes_ = fs_.block_bytes(options_.directory);
   if (Status opened = quarantine_.open(); !opened) {
     report("the quarantine cannot be read", opened.error().message);
   }
   if (Status scanned = scan_directory(); !scanned) return scanned;
   next_seq_ = std::max(next_seq_, quarantine_.stats().next_seq);
   for (const Segment& segment : segments_) next_seq_ = std::max(next_seq_, segment.next_seq);
-  for (const std::string& name : readers) {
-    if (Status taken = take_up_reader(name); !taken) return taken;
-  }
+  for (const std::string& name : readers) take_up_reader(name);
   for (std::size_t i = 0; i < readers_.size(); ++i) {
     place_reader(*readers_[i], cursors_[i]->next_seq());
   }
+  reserve_.open(rounded_to_blocks(
+      std::min(kReserveBytesMax, options_.folder_bytes_max / kReserveShare), block_bytes_));
   last_append_ns_ = clock_.steady_ns();
   last_sync_ns_ = last_append_ns_;
   return {};
@@ -43,6 +46,7 @@ Status LogImpl::scan_directory() {
     if (entry.name.starts_with("cursor-")) {
       // Also of exporters that are not configured now: when one comes back, no number below its
       // cursor may be new.
+      cursors_bytes_ += rounded_to_blocks(kCursorBytes, block_bytes_);
       const auto cursor = Cursor::open_file(fs_, options_.directory, entry.name);
       if (cursor) next_seq_ = std::max(next_seq_, cursor->next_seq());
     }
@@ -73,11 +77,19 @@ void LogImpl::adopt(const SegmentName& name, std::string_view file_name) {
     if (renamed.ok()) segment->file = sealed_name;
     if (!renamed) report("an open segment cannot be renamed", renamed.error().message);
   }
-  const std::int64_t age = clock_.unix_ns() - segment->created_unix_ns;
-  const bool plausible = segment->created_unix_ns >= kEarliestPlausibleUnixNs && age > 0;
-  segment->created_steady_ns = clock_.steady_ns() - (plausible ? age : 0);
   segments_bytes_ += segment->allocated;
   segments_.push_back(std::move(*segment));
+}
+
+/// Of a segment that an earlier life left. Within one start of the machine by a clock that nobody
+/// sets; else by the wall clock, as far as its dates can be true.
+std::int64_t LogImpl::age_of(const SegmentHeader& header) const {
+  const std::int64_t since_boot = clock_.boottime_ns() - header.created_boottime_ns;
+  if (header.boot_id != 0 && header.boot_id == clock_.boot_id() && since_boot >= 0) {
+    return since_boot;
+  }
+  const std::int64_t age = clock_.unix_ns() - header.created_unix_ns;
+  return header.created_unix_ns >= kEarliestPlausibleUnixNs && age > 0 ? age : 0;
 }
 
 std::optional<Segment> LogImpl::examine(const SegmentName& name, const std::string& path) {
@@ -106,7 +118,9 @@ std::optional<Segment> LogImpl::examine(const SegmentName& name, const std::stri
   segment.file = std::string(file_name);
   segment.sealed = true;
   segment.created_unix_ns = reader->header().created_unix_ns;
-  segment.allocated = reader->file().allocated().ok() ? *reader->file().allocated() : *size;
+  segment.created_steady_ns = clock_.steady_ns() - age_of(reader->header());
+  const auto allocated = reader->file().allocated();
+  segment.allocated = allocated ? *allocated : *size;
   if (!read_seal(*reader, *size, segment)) scan_whole(*reader, *size, segment);
   return segment;
 }
@@ -184,7 +198,7 @@ void LogImpl::set_aside(const std::string& path, std::string_view file_name, std
     entry.reason = "corrupt";
     entry.message = why;
     entry.bytes = bytes;
-    if (Status kept = quarantine_.add(entry); !kept) {
+    if (Status kept = keep_in_quarantine(entry); !kept) {
       report("a damaged segment cannot be put into quarantine and is left alone",
              kept.error().message);
       return;
@@ -196,21 +210,25 @@ void LogImpl::set_aside(const std::string& path, std::string_view file_name, std
     report("a damaged segment cannot be deleted", gone.error().message);
 }
 
-Status LogImpl::take_up_reader(const std::string& name) {
-  auto cursor = Cursor::open(fs_, options_.directory, name);
-  if (!cursor) return cursor.error();
-  if (cursor->was_damaged()) {
+void LogImpl::take_up_reader(const std::string& name) {
+  Cursor cursor = Cursor::open(fs_, options_.directory, name, clock_.unix_ns());
+  if (cursor.was_damaged()) {
     report("a cursor is damaged: its exporter starts again at the oldest record", name);
   }
-  next_seq_ = std::max(next_seq_, cursor->next_seq());
-  cursors_.push_back(std::make_unique<Cursor>(std::move(*cursor)));
+  if (!cursor.obstacle().empty()) {
+    report("a cursor cannot be read: its exporter starts again at the oldest record",
+           cursor.obstacle());
+  }
+  if (!cursor.has_file()) cursors_bytes_ += rounded_to_blocks(kCursorBytes, block_bytes_);
+  next_seq_ = std::max(next_seq_, cursor.next_seq());
+  cursors_.push_back(std::make_unique<Cursor>(std::move(cursor)));
   readers_.push_back(std::make_unique<LogReaderImpl>(*this, name, *cursors_.back()));
-  return {};
 }
 
 void LogImpl::place_reader(LogReaderImpl& reader, std::uint64_t cursor_seq) {
   ReaderState& state = reader.state_;
   state.saved_seq = cursor_seq;
+  state.deletable_seq = cursor_seq;
   reader.skip_below_ = cursor_seq;
   state.acknowledged.next_seq = cursor_seq;
   for (const Segment& segment : segments_) {

@@ -180,7 +180,7 @@ void LogReaderImpl::step_over(const Target& target, const SegmentReader::Step& s
   log_.report("damaged bytes in a segment were stepped over and put into quarantine",
               target.path + " at " + std::to_string(step.offset) + ", " +
                   std::to_string(step.length) + " bytes");
-  static_cast<void>(log_.quarantine_.add(entry));
+  static_cast<void>(log_.keep_in_quarantine(entry));
 }
 
 void LogReaderImpl::skip_unreadable(const Target& target, std::string_view why, ClaimPart& part) {
@@ -241,7 +241,9 @@ void LogReaderImpl::acknowledge() {
   }
   // Written at once, so that a kill repeats only what was in flight; maintain() syncs it, and tries
   // again after a failure.
-  if (Status wrote = cursor_.write(next_seq, log_.clock_.unix_ns()); !wrote) {
+  const Status wrote =
+      log_.with_reserve([&] { return cursor_.write(next_seq, log_.clock_.unix_ns()); });
+  if (!wrote) {
     log_.note_error("a cursor cannot be written", wrote.error());
   }
   log_.want_maintenance_at(log_.clock_.steady_ns() + kNsPerSecond);
@@ -303,7 +305,7 @@ void LogReaderImpl::readable_wait(std::unique_lock<std::mutex>& lock, const std:
 }
 
 Status LogReaderImpl::quarantine(const QuarantineEntry& entry) {
-  return log_.quarantine_.add(entry);
+  return log_.keep_in_quarantine(entry);
 }
 
 }  // namespace holdfast

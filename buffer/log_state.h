@@ -57,6 +57,9 @@ struct ReaderState {
   std::uint64_t recovered_items = 0;
   DropCounts drops[kDropReasonCount]{};
   std::uint64_t saved_seq = 0;  // that the cursor file holds
+  // Segments below it may go. Higher than saved_seq while the cursor cannot be written: they are
+  // delivered all the same, and their room is needed.
+  std::uint64_t deletable_seq = 0;
 };
 
 inline void add_drop(ReaderState& reader, DropReason reason, const DropCounts& counts) {

@@ -99,7 +99,7 @@ TEST_F(LogLimitsTest, DropOldestKeepsTheFolderBelowItsLimitAndCountsItems) {
 
 TEST_F(LogLimitsTest, RejectRefusesWhenFullAndTakesAgainAfterDelivery) {
   options.file_bytes_max = 16 << 10;
-  options.folder_bytes_max = 64 << 10;
+  options.folder_bytes_max = 80 << 10;
   options.overflow = Overflow::reject;
   open();
   int stored = 0;

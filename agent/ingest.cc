@@ -1,5 +1,6 @@
 #include "agent/ingest.h"
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -67,6 +68,12 @@ struct IngestBatch::SignalBatch {
     drafts.push_back(made);
   }
 
+  void drop_last_draft() {
+    stored.resize(drafts.back().stored_at);
+    extensions.resize(drafts.back().extension_at);
+    drafts.pop_back();
+  }
+
   void close_shared() {
     if (shared_requests == 0) return;
     const bool alone = shared_requests == 1;
@@ -127,6 +134,16 @@ void IngestBatch::accept(Signal signal, std::string_view request, ReceiverSignal
     batch.shared_items += walked.items;
   } else {
     batch.draft(request, {}, walked.items, 1);
+    // Coming again would not help it, and it must not take the rest of the batch along.
+    const std::uint64_t bytes_max = logs_[index_of(signal)]->record_bytes_max();
+    if (batch.drafts.back().stored_length > bytes_max) {
+      batch.drop_last_draft();
+      stats.refused.fetch_add(walked.items, std::memory_order_relaxed);
+      done({IngestResult::Outcome::refused,
+            "the request is larger than the buffer can hold: at most " + std::to_string(bytes_max) +
+                " bytes compressed"});
+      return;
+    }
   }
   batch.waiting.push_back({&stats, walked.items, std::move(done)});
   pending_bytes_ += request.size();

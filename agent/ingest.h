@@ -23,7 +23,7 @@ namespace holdfast {
 struct IngestResult {
   enum class Outcome : std::uint8_t {
     stored,
-    refused,  // bad bytes: INVALID_ARGUMENT / 400, `message` is the Collector's
+    refused,  // bad bytes, or more than the buffer can hold: INVALID_ARGUMENT / 400
     full,     // no room or the disk failed: UNAVAILABLE / 503, with RetryInfo
   };
   Outcome outcome = Outcome::stored;

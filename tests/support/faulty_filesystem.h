@@ -34,6 +34,8 @@ class FaultyFileSystem final : public FileSystem {
   void heal() {
     for (Fault& fault : faults_) fault.times = 0;
   }
+  /// What the disk says that it has left, instead of what it has.
+  void say_free(std::uint64_t bytes) { free_bytes_ = bytes; }
   int count(Operation operation) const {
     return faults_.at(static_cast<std::size_t>(operation)).count;
   }
@@ -63,7 +65,8 @@ class FaultyFileSystem final : public FileSystem {
     return real_.list(path);
   }
   Result<std::uint64_t> free_bytes(const std::string& path) override {
-    return real_.free_bytes(path);
+    const std::uint64_t said = free_bytes_;
+    return said != kNotSaid ? Result<std::uint64_t>(said) : real_.free_bytes(path);
   }
   Result<std::unique_ptr<File>> lock(const std::string& path) override { return real_.lock(path); }
 
@@ -109,7 +112,10 @@ class FaultyFileSystem final : public FileSystem {
     return Error{fault.code, "ordered by the test"};
   }
 
+  static constexpr std::uint64_t kNotSaid = ~std::uint64_t{0};
+
   FileSystem& real_ = posix_filesystem();
+  std::atomic<std::uint64_t> free_bytes_{kNotSaid};
   std::array<Fault, kOperations> faults_;
 };
 

@@ -61,4 +61,20 @@ std::uint32_t crc32c_by_table(std::uint32_t crc, std::string_view bytes) {
   return ~update_by_table(~crc, bytes);
 }
 
+std::uint32_t crc32c_before(std::uint32_t crc, std::string_view bytes) {
+  // One step shifts eight bits out and lets an entry of the table in; the entry is known by its
+  // highest byte, which nothing else has touched.
+  static const auto kByHighByte = [] {
+    std::array<std::uint8_t, 256> index{};
+    for (std::uint32_t i = 0; i < 256; ++i) index[kTable[i] >> 24] = static_cast<std::uint8_t>(i);
+    return index;
+  }();
+  std::uint32_t state = ~crc;
+  for (std::size_t at = bytes.size(); at > 0; --at) {
+    const std::uint32_t index = kByHighByte[state >> 24];
+    state = ((state ^ kTable[index]) << 8) | (index ^ static_cast<unsigned char>(bytes[at - 1]));
+  }
+  return ~state;
+}
+
 }  // namespace holdfast

@@ -7,6 +7,7 @@
 #include "buffer/clock.h"
 #include "buffer/deflate.h"
 #include "buffer/little_endian.h"
+#include "buffer/segment_format.h"
 
 namespace holdfast {
 namespace {
@@ -22,7 +23,8 @@ using Slot = std::array<char, kSlotBytes>;
 
 bool is_whole(const char* slot) {
   return load_le<std::uint32_t>(slot) == kMagic && load_le<std::uint16_t>(slot + 4) == kVersion &&
-         load_le<std::uint32_t>(slot + kCrcAt) == crc32c(0, std::string_view(slot, kCrcAt));
+         load_le<std::uint32_t>(slot + kCrcAt) == crc32c(0, std::string_view(slot, kCrcAt)) &&
+         load_le<std::uint64_t>(slot + 16) <= kSeqTakenUpMax;
 }
 
 }  // namespace

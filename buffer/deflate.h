@@ -28,6 +28,9 @@ std::uint32_t crc32c(std::uint32_t crc, std::string_view bytes);
 /// The same by table: what a processor without the instruction runs; for tests.
 std::uint32_t crc32c_by_table(std::uint32_t crc, std::string_view bytes);
 
+/// The way back: the value before `bytes`, given `crc` after them.
+std::uint32_t crc32c_before(std::uint32_t crc, std::string_view bytes);
+
 class Deflater {
  public:
   Deflater();

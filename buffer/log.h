@@ -43,6 +43,8 @@ struct LogOptions {
   std::chrono::milliseconds read_age_max{18LL * 3600 *
                                          1000};  // older files are dropped and counted
 
+  std::chrono::milliseconds read_retry_pause{1'000};  // between tries to read what a disk denies
+
   /// Told of what an operator should know (damage, drops, errors): a constant sentence and its
   /// detail. Any thread.
   std::function<void(std::string_view message, std::string_view detail)> report;

@@ -1,5 +1,6 @@
-// The log's insides: opening (log_open.cc), group commit (log_append.cc), readers (log_reader.cc),
-// upkeep (log_maintain.cc), room in the folder and on the disk (log_room.cc).
+// The log's insides: opening (log_open.cc, log_scan.cc), group commit (log_append.cc), readers
+// (log_reader.cc, log_damage.cc), upkeep (log_maintain.cc), room in the folder and on the disk
+// (log_room.cc).
 //
 // Locks, in this order: writer_mutex_ (whoever writes segment files: the leader of a commit or
 // maintain()), then mutex_ (what is known of segments and readers; never held during input or
@@ -46,7 +47,10 @@ class LogReaderImpl final : public LogReader {
     std::string path;
     std::uint64_t data_end = 0;
     std::uint64_t next_seq = 0;
+    std::uint64_t items = 0;
+    std::uint64_t records = 0;
     bool sealed = false;
+    bool given_up = false;
   };
   struct Piece {  // a record whose views cannot be made before the arena has stopped growing
     RecordHeader header;
@@ -54,13 +58,21 @@ class LogReaderImpl final : public LogReader {
     std::size_t payload_length = 0;
     std::uint64_t segment = 0;
   };
-  enum class Read : std::uint8_t { limited, end_of_data, finished, failed };
+  enum class Read : std::uint8_t { limited, finished, failed };
+  enum class AfterFailure : std::uint8_t { wait, read_around, give_up };
 
   std::optional<Target> next_target();
-  bool open_target(const Target& target);
+  Status open_target(const Target& target);
+  Status open_file(const Target& target, const std::string& path);
   Read read_target(const Target& target, const ClaimLimits& limits, Claim& claim, ClaimPart& part);
+  void pass(const RecordHeader& header);
+  void settle(const Target& target, ClaimPart& part);
+  // log_damage.cc
+  AfterFailure after_failure(const Target& target);
   void step_over(const Target& target, const SegmentReader::Step& step, ClaimPart& part);
-  void skip_unreadable(const Target& target, std::string_view why, ClaimPart& part);
+  bool is_new_damage(const Target& target, std::uint64_t offset, std::uint64_t length);
+  Status quarantine_damage(const SegmentReader::Step& step, std::string_view what);
+  void give_up(const Target& target, ClaimPart& part);
   void keep_parts(std::vector<ClaimPart>& parts, Claim& claim);
   void readable_wait(std::unique_lock<std::mutex>& lock, const std::stop_token& stop,
                      std::chrono::steady_clock::time_point until);
@@ -74,8 +86,9 @@ class LogReaderImpl final : public LogReader {
   ReadPosition place_;            // where the claim under way has come to
   std::string arena_;
   std::vector<Piece> pieces_;
-  int failures_ = 0;                                    // in a row
-  int failure_ = 0;                                     // errno of the last one
+  bool around_ = false;  // what cannot be read in open_segment_ is damage
+  int failures_ = 0;     // in a row
+  Error failure_;        // the last one
   std::chrono::steady_clock::time_point not_before_{};  // after a failed read
 };
 
@@ -121,16 +134,27 @@ class LogImpl final : public Log {
 
   // log_open.cc
   Status scan_directory();
-  void adopt(const SegmentName& name, std::string_view file_name);
-  std::optional<Segment> examine(const SegmentName& name, const std::string& path);
+  void resolve_overlaps();
+  void adopt(Segment& segment, const std::vector<DirectoryEntry>& listed);
+  void take_up_seq(std::uint64_t next_seq);
+  void take_up_reader(const std::string& name);
+  struct Reason {
+    std::string_view message;  // constant
+    std::string detail;
+  };
+  /// False: it is still there.
+  bool quarantine_file(const std::string& file_name, std::uint64_t allocated, const Reason& why);
+  bool quarantine_beginning(const std::string& path, const Reason& why);
+
+  // log_scan.cc
   std::int64_t age_of(const SegmentHeader& header) const;
+  std::optional<Segment> examine(const SegmentName& name, const std::string& file_name);
+  void set_aside(const SegmentName& name, const std::string& file_name, const Error& why);
   bool read_seal(SegmentReader& reader, std::uint64_t size, Segment& segment);
   void scan_whole(SegmentReader& reader, std::uint64_t size, Segment& segment);
-  void move_aside(const std::string& path, std::string_view file_name, const Error& why);
-  void set_aside(const std::string& path, std::string_view file_name, std::uint64_t from,
-                 std::string_view why);
-  void take_up_reader(const std::string& name);
+  void take_tail(SegmentReader& reader, const SegmentReader::Step& tail, Segment& segment);
   void place_reader(LogReaderImpl& reader, std::uint64_t cursor_seq);
+  void place_within(const Segment& segment, std::uint64_t cursor_seq, ReadPosition& place);
 
   // log_append.cc; all under writer_mutex_
   void commit(const std::vector<Waiter*>& group);
@@ -206,6 +230,7 @@ class LogImpl final : public Log {
   std::int64_t last_append_ns_ = 0;
   std::int64_t last_sync_ns_ = 0;
   std::int64_t last_cursor_save_ns_ = 0;  // maintain() and close() only
+  std::int64_t quarantine_seen_ns_ = 0;   // maintain() only
   std::int64_t free_checked_ns_ = INT64_MIN;
   std::uint64_t free_left_ =
       0;  // free bytes above the floor when last looked, less what was written since

@@ -12,6 +12,7 @@ constexpr std::int64_t kIdleBeforeRetireNs = kNsPerSecond;
 constexpr std::int64_t kCursorIntervalNs = kNsPerSecond;
 constexpr std::int64_t kFullCheckIntervalNs = kNsPerSecond;
 constexpr std::int64_t kDeleteRetryNs = kNsPerSecond;
+constexpr std::int64_t kQuarantineLookIntervalNs = 60 * kNsPerSecond;
 
 }  // namespace
 
@@ -40,6 +41,10 @@ std::int64_t LogImpl::maintain() {
     delete_again();
   }
   look_for_room();
+  if (now - quarantine_seen_ns_ >= kQuarantineLookIntervalNs) {
+    quarantine_seen_ns_ = now;
+    quarantine_.look_again();
+  }
   // What was asked for meanwhile woke the caller already; here it is only remembered.
   const std::int64_t mine = std::max(next_due(), now + kNsPerMs);
   std::int64_t due = next_due_ns_.load(std::memory_order_relaxed);
@@ -54,6 +59,9 @@ std::int64_t LogImpl::next_due() {
   std::lock_guard lock(mutex_);
   if (counters_.disk_nearly_full || reserve_.is_owed())
     due = clock_.steady_ns() + kFullCheckIntervalNs;
+  if (quarantine_.stats().entries > 0) {
+    due = std::min(due, quarantine_seen_ns_ + kQuarantineLookIntervalNs);
+  }
   if (active_ && active_->records > 0) {
     due = std::min(due, active_->created_steady_ns + options_.write_age_max.count() * kNsPerMs);
     if (all_past_locked(segments_.back().next_seq))

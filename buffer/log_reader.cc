@@ -7,14 +7,8 @@
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kQuarantinedDamageBytesMax = 64U << 10;
 constexpr std::size_t kArenaBytesKept = 1U << 20;
-constexpr int kReadFailuresMax = 3;
-constexpr std::chrono::seconds kPauseAfterFailure{1};
-
-/// The file is gone, its header is damaged (no errno), or the disk cannot read it. Everything else
-/// (too many open files, no memory, permissions) may pass, and costs nothing but time.
-bool is_final(int code) { return code == ENOENT || code == EIO || code == 0; }
+constexpr std::size_t kForgottenBytesMin = 1U << 20;
 
 }  // namespace
 
@@ -33,66 +27,82 @@ std::optional<LogReaderImpl::Target> LogReaderImpl::next_target() {
       if (!segment.sealed || now < readable_at) return std::nullopt;
     }
     if (segment.first_seq != place_.segment) {
-      place_ = {segment.first_seq, kSegmentHeaderBytes, 0, 0, place_.next_seq};
+      place_ = {segment.first_seq, kSegmentHeaderBytes, 0, 0,
+                std::max(place_.next_seq, segment.first_seq)};
     }
-    return Target{segment.first_seq, log_.path_of(segment.file), segment.data_end, segment.next_seq,
-                  segment.sealed};
+    return Target{segment.first_seq, log_.path_of(segment.file),
+                  segment.data_end,  segment.next_seq,
+                  segment.items,     segment.records,
+                  segment.sealed,    segment.given_up};
   }
   return std::nullopt;
 }
 
-bool LogReaderImpl::open_target(const Target& target) {
-  if (open_ != nullptr && open_segment_ == target.first_seq) {
-    open_->seek(place_.offset);
-    open_->start_arena(arena_);
-    return true;
+Status LogReaderImpl::open_target(const Target& target) {
+  if (open_segment_ != target.first_seq) {
+    open_.reset();
+    open_segment_ = target.first_seq;
+    around_ = false;
   }
-  open_.reset();
-  auto reader = SegmentReader::open(log_.fs_, target.path);
-  if (!reader) {
-    log_.report("a segment cannot be opened for reading", reader.error().message);
-    failure_ = reader.error().code;
-    return false;
+  Status opened = open_file(target, target.path);
+  if (!opened && opened.error().code == ENOENT && target.path.ends_with(".wip")) {
+    // Sealed since the target was looked up.
+    opened = open_file(target, target.path.substr(0, target.path.size() - 4) + ".seg");
   }
-  open_ = std::make_unique<SegmentReader>(std::move(*reader));
-  open_segment_ = target.first_seq;
+  if (!opened) return opened;
   open_->seek(place_.offset);
   open_->start_arena(arena_);
-  return true;
+  return {};
+}
+
+Status LogReaderImpl::open_file(const Target& target, const std::string& path) {
+  const auto unreadable =
+      around_ ? SegmentReader::Unreadable::is_damage : SegmentReader::Unreadable::fails;
+  if (open_ != nullptr) {
+    open_->treat_unreadable_as(unreadable);
+    return open_->reopen(log_.fs_, path);
+  }
+  auto reader = SegmentReader::open(log_.fs_, path, unreadable);
+  if (!reader) return reader.error();
+  open_ = std::make_unique<SegmentReader>(std::move(*reader));
+  if (open_->header_was_damaged() && is_new_damage(target, 0, kSegmentHeaderBytes)) {
+    log_.report("a segment's header is damaged: its records are read all the same", path);
+  }
+  return {};
 }
 
 Claim LogReaderImpl::claim(const ClaimLimits& limits) {
   Claim claim;
   if (std::chrono::steady_clock::now() < not_before_) return claim;
-  if (arena_.capacity() > kArenaBytesKept) arena_.shrink_to_fit();
   arena_.clear();
+  if (arena_.capacity() > kArenaBytesKept) arena_.shrink_to_fit();
   pieces_.clear();
   std::vector<ClaimPart> parts;
   {
     std::lock_guard lock(log_.mutex_);
     place_ = state_.claimed;
   }
-  for (;;) {
-    const auto target = next_target();
-    if (!target) break;
+  while (const auto target = next_target()) {
+    const ReadPosition before = place_;
     ClaimPart part;
     Read outcome = Read::failed;
-    if (open_target(*target)) outcome = read_target(*target, limits, claim, part);
-    if (outcome == Read::failed) {
-      // A rename or a purge may have come between: the next look finds the new name or the next
-      // segment.
-      if (++failures_ <= kReadFailuresMax || !is_final(failure_) || !target->sealed) {
-        not_before_ = std::chrono::steady_clock::now() +
-                      (failures_ == 1 ? std::chrono::seconds{0} : kPauseAfterFailure);
-        open_.reset();
-        break;
+    if (!target->given_up) {
+      const Status opened = open_target(*target);
+      if (!opened) failure_ = opened.error();
+      if (opened.ok()) outcome = read_target(*target, limits, claim, part);
+      if (outcome == Read::failed) {
+        place_ = before;
+        part = {};
+        const AfterFailure then = after_failure(*target);
+        if (then == AfterFailure::wait) break;
+        if (then == AfterFailure::read_around) continue;
       }
-      skip_unreadable(*target, "the file cannot be read", part);
+    }
+    if (outcome == Read::failed) {
+      give_up(*target, part);
       outcome = Read::finished;
     }
     failures_ = 0;
-    part.finished = outcome == Read::finished && target->sealed;
-    if (part.finished) place_.next_seq = std::max(place_.next_seq, target->next_seq);
     part.end = place_;
     parts.push_back(part);
     if (outcome == Read::limited) {
@@ -101,94 +111,70 @@ Claim LogReaderImpl::claim(const ClaimLimits& limits) {
     }
     if (!target->sealed) break;
   }
+  if (open_ != nullptr) open_->close();
   keep_parts(parts, claim);
   return claim;
 }
 
 LogReaderImpl::Read LogReaderImpl::read_target(const Target& target, const ClaimLimits& limits,
                                                Claim& claim, ClaimPart& part) {
+  std::size_t kept = arena_.size();  // what lies behind it in the arena is not needed any more
   for (;;) {
+    if (arena_.size() > kept + kForgottenBytesMin) open_->forget(arena_, kept);
     const auto step = open_->next(target.data_end, arena_);
     using Kind = SegmentReader::Step::Kind;
     if (step.kind == Kind::io_error) {
-      log_.note_error("a segment cannot be read", step.error);
-      failure_ = step.error.code;
+      failure_ = step.error;
       return pieces_.empty() ? Read::failed : Read::limited;
     }
-    if (step.kind == Kind::end || step.kind == Kind::seal) {
+    if (step.kind == Kind::end) {
       place_.offset = target.data_end;
+      settle(target, part);
       return Read::finished;
     }
-    const bool delivered_before = step.kind == Kind::record && step.header.seq < skip_below_;
-    const bool over =
-        !pieces_.empty() && (claim.items + step.header.item_count > limits.items_max ||
-                             claim.raw_bytes + step.header.raw_length > limits.raw_bytes_max ||
-                             pieces_.size() >= limits.records_max);
+    const bool has_record = step.kind == Kind::record || step.kind == Kind::bad_record;
+    const bool delivered_before = has_record && step.header.seq < skip_below_;
     if (step.kind == Kind::record && !delivered_before) {
-      if (over) {
-        open_->seek(step.offset);
-        return Read::limited;
-      }
+      const bool over =
+          !pieces_.empty() && (claim.items + step.header.item_count > limits.items_max ||
+                               claim.raw_bytes + step.header.raw_length > limits.raw_bytes_max ||
+                               pieces_.size() >= limits.records_max);
+      if (over) return Read::limited;
       pieces_.push_back({step.header, step.payload_at, step.payload_length, target.first_seq});
+      kept = step.payload_at + step.payload_length;
       claim.items += step.header.item_count;
       claim.raw_bytes += step.header.raw_length;
       part.items += step.header.item_count;
       part.bytes += step.header.stored_length;
       ++part.records;
-    } else if (!delivered_before) {
+    } else if (step.kind != Kind::seal && !delivered_before) {
       step_over(target, step, part);
     }
     place_.offset = open_->offset();
-    if (step.kind != Kind::damage) {
-      place_.items += step.header.item_count;
-      ++place_.records;
-      place_.next_seq = step.header.seq + 1;
-    }
+    if (has_record && !delivered_before) pass(step.header);
   }
 }
 
-void LogReaderImpl::step_over(const Target& target, const SegmentReader::Step& step,
-                              ClaimPart& part) {
-  if (step.kind == SegmentReader::Step::Kind::bad_record) {
-    part.corrupt.items += step.header.item_count;
-    ++part.corrupt.records;
-  }
-  part.corrupt.bytes += step.length;
-  bool first = false;
-  {
-    std::lock_guard lock(log_.mutex_);
-    Segment* const found = log_.find_locked(target.first_seq);
-    first = found != nullptr && found->damage_reported_up_to <= step.offset;
-    if (first) {
-      found->damage_reported_up_to = step.offset + step.length;
-      log_.counters_.corrupt_bytes += step.length;
-    }
-  }
-  if (!first) return;  // another reader has met it, or this one before a rewind
-  std::string bytes(
-      static_cast<std::size_t>(std::min<std::uint64_t>(step.length, kQuarantinedDamageBytesMax)),
-      '\0');
-  const auto got = open_->file().pread(bytes.data(), bytes.size(), step.offset);
-  bytes.resize(got ? *got : 0);
-  QuarantineEntry entry;
-  entry.seq = place_.next_seq;
-  entry.request_index = static_cast<std::uint32_t>(step.offset % 1'000'000);
-  entry.item_count = step.header.item_count;
-  entry.reason = "corrupt";
-  entry.message = target.path;
-  entry.bytes = bytes;
-  log_.report("damaged bytes in a segment were stepped over and put into quarantine",
-              target.path + " at " + std::to_string(step.offset) + ", " +
-                  std::to_string(step.length) + " bytes");
-  static_cast<void>(log_.keep_in_quarantine(entry));
+void LogReaderImpl::pass(const RecordHeader& header) {
+  place_.items += header.item_count;
+  ++place_.records;
+  // Where a number is missing it may have been lost, or be further on: only the end of the segment
+  // tells. Until then a kill repeats what comes after it.
+  if (place_.next_seq == header.seq) ++place_.next_seq;
 }
 
-void LogReaderImpl::skip_unreadable(const Target& target, std::string_view why, ClaimPart& part) {
-  log_.report("a segment is given up: its records are counted as corrupt",
-              target.path + ": " + std::string(why));
-  part.corrupt.bytes += target.data_end - std::min(target.data_end, place_.offset);
-  place_.offset = target.data_end;
-  open_.reset();
+/// At the end of what a segment has for now: it knows what it held, and what no step has shown was
+/// lost to damage.
+void LogReaderImpl::settle(const Target& target, ClaimPart& part) {
+  if (place_.records < target.records) {
+    part.corrupt.records += target.records - place_.records;
+    part.corrupt.items += target.items - std::min(target.items, place_.items);
+  } else {
+    part.recount_items += static_cast<std::int64_t>(place_.items - target.items);
+  }
+  place_.items = target.items;
+  place_.records = target.records;
+  place_.next_seq = std::max(place_.next_seq, target.next_seq);
 }
 
 void LogReaderImpl::keep_parts(std::vector<ClaimPart>& parts, Claim& claim) {
@@ -219,22 +205,11 @@ void LogReaderImpl::acknowledge() {
   std::uint64_t next_seq = 0;
   {
     std::lock_guard lock(log_.mutex_);
-    const auto settle = [this](std::uint64_t items, std::uint64_t records) {
-      state_.pending_items -= std::min(state_.pending_items, items);
-      state_.pending_records -= std::min(state_.pending_records, records);
-    };
-    for (ClaimPart& part : state_.parts) {
-      settle(part.items + part.corrupt.items, part.records + part.corrupt.records);
+    for (const ClaimPart& part : state_.parts) {
+      if (!part.gone) recount(state_, part.recount_items);
+      take_off_pending(state_, part);
       add_drop(state_, DropReason::corrupt, part.corrupt);
       state_.acknowledged = part.end;
-      if (!part.finished || part.gone) continue;
-      // A sealed segment knows what it held: what no step has shown was lost to damage.
-      const Segment* const found = log_.find_locked(part.end.segment);
-      if (found == nullptr || part.end.records >= found->records) continue;
-      const DropCounts lost{found->items - std::min(found->items, part.end.items),
-                            found->records - part.end.records, 0};
-      settle(lost.items, lost.records);
-      add_drop(state_, DropReason::corrupt, lost);
     }
     state_.parts.clear();
     next_seq = state_.acknowledged.next_seq;
@@ -253,9 +228,9 @@ void LogReaderImpl::rewind() {
   std::lock_guard lock(log_.mutex_);
   for (const ClaimPart& part : state_.parts) {
     if (!part.gone) continue;
-    state_.pending_items -= std::min(state_.pending_items, part.items);
-    state_.pending_records -= std::min(state_.pending_records, part.records);
+    take_off_pending(state_, part);
     add_drop(state_, part.gone_reason, {part.items, part.records, part.bytes});
+    add_drop(state_, DropReason::corrupt, part.corrupt);
   }
   state_.parts.clear();
   state_.claimed = state_.acknowledged;
@@ -267,13 +242,6 @@ bool LogReaderImpl::wait_readable(std::stop_token stop,
   std::unique_lock lock(log_.mutex_);
   for (;;) {
     if (stop.stop_requested()) return false;
-    if (open_ != nullptr && log_.find_locked(open_segment_) == nullptr) {
-      // Deleted: it would keep its room on the disk until it is closed.
-      lock.unlock();
-      open_.reset();
-      lock.lock();
-      continue;
-    }
     const auto now = std::chrono::steady_clock::now();
     auto wake_at = deadline;
     auto next = log_.from_locked(state_.claimed.segment);

@@ -2,6 +2,7 @@
 // mutex.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,8 +23,9 @@ struct Segment {
   std::uint64_t items = 0;
   std::uint64_t records = 0;
   std::int64_t created_unix_ns = 0;
-  std::int64_t created_steady_ns = 0;       // its age by a clock that does not jump
-  std::uint64_t damage_reported_up_to = 0;  // offset below which damage was counted
+  std::int64_t created_steady_ns = 0;          // its age by a clock that does not jump
+  bool given_up = false;                       // it can no longer be opened
+  std::vector<std::uint64_t> damage_reported;  // offsets of it, ascending
 };
 
 /// A place in the log and what lies before it in its segment.
@@ -32,7 +34,7 @@ struct ReadPosition {
   std::uint64_t offset = 0;
   std::uint64_t items = 0;
   std::uint64_t records = 0;
-  std::uint64_t next_seq = 0;
+  std::uint64_t next_seq = 0;  // all below are done with; damage holds it back to a segment's end
 };
 
 /// What one claim took from one segment.
@@ -41,9 +43,9 @@ struct ClaimPart {
   std::uint64_t items = 0;
   std::uint64_t records = 0;
   std::uint64_t bytes = 0;
-  DropCounts corrupt;     // stepped over in it
-  bool finished = false;  // the segment has no more
-  bool gone = false;      // purged while it was claimed
+  DropCounts corrupt;              // stepped over in it
+  std::int64_t recount_items = 0;  // by which the start was wrong about what was pending
+  bool gone = false;               // purged while it was claimed
   DropReason gone_reason = DropReason::folder_full;
 };
 
@@ -61,6 +63,23 @@ struct ReaderState {
   // delivered all the same, and their room is needed.
   std::uint64_t deletable_seq = 0;
 };
+
+inline void take_off_pending(ReaderState& reader, const ClaimPart& part) {
+  reader.pending_items -= std::min(reader.pending_items, part.items + part.corrupt.items);
+  reader.pending_records -= std::min(reader.pending_records, part.records + part.corrupt.records);
+}
+
+/// What reading has shown: so many more items (or fewer) than the start took for pending.
+inline void recount(ReaderState& reader, std::int64_t items) {
+  const auto by = static_cast<std::uint64_t>(items);  // wraps, as it should
+  if (items < 0) {
+    reader.pending_items -= std::min(reader.pending_items, -by);
+    reader.recovered_items -= std::min(reader.recovered_items, -by);
+  } else {
+    reader.pending_items += by;
+    reader.recovered_items += by;
+  }
+}
 
 inline void add_drop(ReaderState& reader, DropReason reason, const DropCounts& counts) {
   DropCounts& sum = reader.drops[static_cast<std::size_t>(reason)];

@@ -1,9 +1,9 @@
 // The requests that an upstream refused for good and the bytes that went bad on disk, each in a
 // file of its own with the reason.
 //
-// A file's first line is JSON (seq, request, items, reader, reason, status, message, bytes,
-// unix_ms); the bytes follow after the line's end. Bounded: the oldest go when new ones need the
-// room. Thread-safe; stats() never waits for a disk.
+// A .rec file's first line is JSON (seq, request, items, reader, reason, status, message, bytes,
+// unix_ms); the bytes follow after the line's end. A .seg file is a whole segment as it was.
+// Bounded: the oldest go when new ones need the room. Thread-safe; stats() never waits for a disk.
 #pragma once
 
 #include <atomic>
@@ -11,6 +11,7 @@
 #include <deque>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "buffer/clock.h"
 #include "buffer/filesystem.h"
@@ -31,11 +32,19 @@ class Quarantine {
   /// bytes.
   Status add(const QuarantineEntry& entry);
 
+  /// Moves a segment's file in, whole. `allocated`: the room that it takes. Fails with EFBIG when
+  /// it is larger than the whole quarantine.
+  Status take_in(const std::string& path, std::uint64_t allocated);
+
+  /// Notices what has been deleted by hand, or brought in. Lists the directory; free while it is
+  /// known to be empty.
+  void look_again();
+
   struct Stats {
     std::uint64_t bytes = 0;  // allocated
     std::uint64_t entries = 0;
     std::uint64_t evicted = 0;
-    std::uint64_t next_seq = 0;  // after the highest in it
+    std::uint64_t next_seq = 0;  // after any number in it
   };
   Stats stats() const;
 
@@ -44,8 +53,14 @@ class Quarantine {
     std::string name;
     std::uint64_t allocated = 0;
   };
+  Status make_directory();
+  void take_up(const std::vector<DirectoryEntry>& listed);
   Status write(const std::string& name, const QuarantineEntry& entry, std::string_view bytes);
-  void make_room(std::uint64_t bytes);
+  Status make_room(std::uint64_t bytes);
+  std::deque<Entry>::iterator find(std::string_view name);
+  void insert(Entry entry);
+  void erase(std::deque<Entry>::iterator entry);
+  void count_numbers_of(const Entry& entry);
 
   FileSystem& fs_;
   const Clock& clock_;

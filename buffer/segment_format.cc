@@ -66,17 +66,23 @@ ParsedSegmentHeader parse_segment_header(std::string_view bytes) {
   ParsedSegmentHeader parsed;
   parsed.error = SegmentHeaderError::damaged;
   if (bytes.size() < kSegmentHeaderBytes || !bytes.starts_with(kSegmentMagic)) return parsed;
-  const char* at = bytes.data();
-  // The version comes first: another major version may keep its checksum elsewhere.
-  if (load_le<std::uint16_t>(at + 8) != kFormatMajor) {
+  SegmentHeaderBytes header{};
+  bytes.copy(header.data(), header.size());
+  char* at = header.data();
+  const bool version_is_ours = load_le<std::uint16_t>(at + 8) == kFormatMajor;
+  store_le<std::uint16_t>(at + 8, kFormatMajor);
+  const bool holds =
+      load_le<std::uint32_t>(at + kSegmentCrcAt) == crc32c(0, view(at, kSegmentCrcAt));
+  const bool length_is_ours = load_le<std::uint32_t>(at + 12) == kSegmentHeaderBytes;
+  // Another major version may keep its checksum elsewhere. One whose checksum holds as ours, but
+  // for the version, is ours with damage in these two bytes.
+  if (version_is_ours ? holds && !length_is_ours : !(holds && length_is_ours)) {
     parsed.error = SegmentHeaderError::unknown_version;
     return parsed;
   }
-  if (load_le<std::uint32_t>(at + kSegmentCrcAt) != crc32c(0, view(at, kSegmentCrcAt)) ||
-      load_le<std::uint32_t>(at + 12) != kSegmentHeaderBytes) {
-    return parsed;
-  }
+  if (!holds || load_le<std::uint64_t>(at + 24) > kSeqMax) return parsed;
   parsed.error = SegmentHeaderError::none;
+  parsed.version_was_damaged = !version_is_ours;
   parsed.header.segment_id = load_le<std::uint64_t>(at + 16);
   parsed.header.first_seq = load_le<std::uint64_t>(at + 24);
   parsed.header.created_unix_ns = static_cast<std::int64_t>(load_le<std::uint64_t>(at + 32));
@@ -110,10 +116,23 @@ std::optional<RecordHeader> parse_record_header(std::string_view bytes, std::uin
   header.extension_length = load_le<std::uint32_t>(at + 48);
   header.request_count = load_le<std::uint32_t>(at + 52);
   header.item_total = load_le<std::uint64_t>(at + 56);
-  if (header.stored_length > kStoredBytesMax || header.extension_length > kStoredBytesMax) {
+  if (header.stored_length > kStoredBytesMax || header.extension_length > kStoredBytesMax ||
+      header.seq > kSeqMax) {
     return std::nullopt;
   }
   return header;
+}
+
+bool resembles_record_header(std::string_view bytes, std::uint64_t expected_seq) {
+  return bytes.size() >= kRecordHeaderBytes &&
+         (load_le<std::uint32_t>(bytes.data()) == kRecordMagic ||
+          load_le<std::uint64_t>(bytes.data() + 16) == expected_seq);
+}
+
+std::uint32_t nonce_of_record_header(std::string_view bytes) {
+  const char* at = bytes.data();
+  return crc32c_before(load_le<std::uint32_t>(at + kRecordCrcAt),
+                       view(at + kRecordCrcFrom, kRecordHeaderBytes - kRecordCrcFrom));
 }
 
 bool payload_is_whole(const RecordHeader& header, std::string_view payload) {

@@ -21,6 +21,11 @@ inline constexpr std::uint16_t kFormatMinor = 1;  // 0 is written when the boot 
 inline constexpr std::uint32_t kStoredBytesMax = 256U
                                                  << 20;  // of one record; longer lengths are damage
 
+// Numbers beyond this are none of ours, and an append never gets there: a start takes up none that
+// is higher than half of it, wherever it stands.
+inline constexpr std::uint64_t kSeqMax = std::uint64_t{1} << 62;
+inline constexpr std::uint64_t kSeqTakenUpMax = kSeqMax / 2;
+
 struct SegmentHeader {
   std::uint64_t segment_id = 0;
   std::uint64_t first_seq = 0;
@@ -67,12 +72,20 @@ enum class SegmentHeaderError : std::uint8_t { none, damaged, unknown_version };
 struct ParsedSegmentHeader {
   SegmentHeaderError error = SegmentHeaderError::none;
   SegmentHeader header;
+  bool version_was_damaged = false;  // the checksum holds with version 1 in its place
 };
 ParsedSegmentHeader parse_segment_header(std::string_view bytes);
 
 /// The record header at the start of `bytes` (64 or more), or nothing when its checksum does not
 /// hold.
 std::optional<RecordHeader> parse_record_header(std::string_view bytes, std::uint32_t nonce);
+
+/// Whatever its checksum says: does it begin as one, or have the number that comes next?
+bool resembles_record_header(std::string_view bytes, std::uint64_t expected_seq);
+
+/// The nonce under which the header's checksum holds. Every 64 bytes have one: nothing is proven by
+/// it.
+std::uint32_t nonce_of_record_header(std::string_view bytes);
 
 /// Does the checksum over extension and stored bytes hold? `payload` follows the header.
 bool payload_is_whole(const RecordHeader& header, std::string_view payload);

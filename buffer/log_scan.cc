@@ -1,0 +1,273 @@
+// What a start finds in a segment: its totals from the seal or from a scan, and where in it a
+// reader goes on.
+#include <algorithm>
+#include <array>
+
+#include "buffer/log_impl.h"
+
+namespace holdfast {
+namespace {
+
+using Step = SegmentReader::Step;
+
+// Older dates come from a machine whose clock was not set yet: such a file's age is counted from
+// now on.
+constexpr std::int64_t kEarliestPlausibleUnixNs = 1'577'836'800LL * kNsPerSecond;  // 2020-01-01
+
+constexpr std::size_t kSectorBytes = 512;
+constexpr std::size_t kArenaBytesMax = 1U << 20;
+
+bool is_zeros(std::string_view bytes) {
+  return bytes.find_first_not_of('\0') == std::string_view::npos;
+}
+
+/// A file without a byte that was ever set: made by a start or an append that a crash has cut
+/// short.
+bool is_blank(File& file, std::uint64_t from) {
+  std::string window(64U << 10, '\0');
+  for (std::uint64_t at = from;; at += window.size()) {
+    const auto got = file.pread(window.data(), window.size(), at);
+    if (!got) return false;
+    if (!is_zeros(std::string_view(window).substr(0, *got))) return false;
+    if (*got < window.size()) return true;
+  }
+}
+
+/// Was there a whole record header here, which has been damaged since? Where a crash has cut a
+/// write short whole sectors are missing, as zeros or as what their blocks held before.
+bool was_a_header(std::string_view bytes, std::uint64_t offset, std::uint64_t expected_seq) {
+  const std::uint64_t to_boundary = kSectorBytes - offset % kSectorBytes;
+  const std::string_view first = bytes.substr(0, static_cast<std::size_t>(to_boundary));
+  const std::string_view second = bytes.substr(first.size());
+  if (is_zeros(first) || (!second.empty() && is_zeros(second))) return false;
+  return resembles_record_header(bytes, expected_seq);
+}
+
+/// The steps of a segment from its first record to `end`, in bounded memory.
+class Walk {
+ public:
+  Walk(SegmentReader& reader, std::uint64_t end) : reader_(reader), end_(end) {
+    reader_.seek(kSegmentHeaderBytes);
+    reader_.start_arena(arena_);
+  }
+  /// False: the end, or what cannot be read.
+  bool next(Step& step) {
+    if (arena_.size() > kArenaBytesMax) reader_.forget(arena_, 0);
+    step = reader_.next(end_, arena_);
+    return step.kind != Step::Kind::end && step.kind != Step::Kind::io_error;
+  }
+  static bool has_record(const Step& step) {
+    return step.kind == Step::Kind::record || step.kind == Step::Kind::bad_record;
+  }
+
+ private:
+  SegmentReader& reader_;
+  const std::uint64_t end_;
+  std::string arena_;
+};
+
+}  // namespace
+
+/// Of a segment that an earlier life left. Within one start of the machine by a clock that nobody
+/// sets; else by the wall clock, as far as its dates can be true.
+std::int64_t LogImpl::age_of(const SegmentHeader& header) const {
+  const std::int64_t since_boot = clock_.boottime_ns() - header.created_boottime_ns;
+  if (header.boot_id != 0 && header.boot_id == clock_.boot_id() && since_boot >= 0) {
+    return since_boot;
+  }
+  const std::int64_t age = clock_.unix_ns() - header.created_unix_ns;
+  return header.created_unix_ns >= kEarliestPlausibleUnixNs && age > 0 ? age : 0;
+}
+
+std::optional<Segment> LogImpl::examine(const SegmentName& name, const std::string& file_name) {
+  const std::string path = path_of(file_name);
+  auto reader = SegmentReader::open(fs_, path, SegmentReader::Unreadable::is_damage);
+  if (!reader) {
+    set_aside(name, file_name, reader.error());
+    return std::nullopt;
+  }
+  const auto size = reader->file().size();
+  if (!size) {
+    set_aside(name, file_name, size.error());
+    return std::nullopt;
+  }
+  const auto allocated = reader->file().allocated();
+  Segment segment;
+  segment.first_seq = reader->header().first_seq;
+  segment.next_seq = segment.first_seq;
+  segment.file = file_name;
+  segment.sealed = true;
+  segment.created_unix_ns = reader->header().created_unix_ns;
+  segment.created_steady_ns = clock_.steady_ns() - age_of(reader->header());
+  segment.allocated = allocated ? *allocated : *size;
+  if (segment.first_seq != name.first_seq) {
+    report("a segment's name lies: the numbers inside it count", path);
+  }
+  if (!read_seal(*reader, *size, segment)) scan_whole(*reader, *size, segment);
+  if (segment.records == 0) {
+    // Nothing was acknowledged from a file without a whole record, unless it has been damaged
+    // since.
+    set_aside(name, file_name, Error{0, "no whole record: " + path});
+    return std::nullopt;
+  }
+  if (reader->header_was_damaged()) {
+    report("a segment's header is damaged: its records are read all the same", path);
+    counters_.corrupt_bytes += kSegmentHeaderBytes;
+    segment.damage_reported.push_back(0);
+  }
+  return segment;
+}
+
+void LogImpl::set_aside(const SegmentName& name, const std::string& file_name, const Error& why) {
+  const std::string path = path_of(file_name);
+  const auto file = fs_.open(path, FileSystem::Mode::read);
+  const auto size = file ? (*file)->size() : Result<std::uint64_t>(file.error());
+  // How many numbers it holds is unknown; each record takes some bytes.
+  take_up_seq(name.first_seq + 1);
+  if (size) take_up_seq(name.first_seq + *size);
+  if (SegmentReader::is_unknown_version(why)) {
+    ++counters_.segments_unknown_version;
+    report("a segment of another format version is left alone", path);
+    return;
+  }
+  SegmentHeaderBytes header{};
+  const bool has_header =
+      file && (*file)->pread(header.data(), header.size(), 0).ok() &&
+      parse_segment_header({header.data(), header.size()}).error == SegmentHeaderError::none;
+  if (size && is_blank(**file, has_header ? kSegmentHeaderBytes : 0)) {
+    if (Status gone = fs_.unlink(path); !gone) {
+      report("an empty segment cannot be deleted", gone.error().message);
+    }
+    return;
+  }
+  const auto allocated = file ? (*file)->allocated() : Result<std::uint64_t>(kDiskBlockBytes);
+  counters_.corrupt_bytes += size ? *size : 0;
+  if (why.code != 0) {
+    ++counters_.write_errors;
+    counters_.last_error = why.message;
+  }
+  quarantine_file(file_name, allocated ? *allocated : kDiskBlockBytes,
+                  {why.code != 0 ? "a segment cannot be read and was moved to quarantine"
+                                 : "a segment without a whole record was moved to quarantine",
+                   why.message});
+}
+
+bool LogImpl::read_seal(SegmentReader& reader, std::uint64_t size, Segment& segment) {
+  if (size < kSegmentHeaderBytes + kRecordHeaderBytes) return false;
+  const std::uint64_t at = size - kRecordHeaderBytes;
+  RecordHeaderBytes bytes{};
+  const auto got = reader.file().pread(bytes.data(), bytes.size(), at);
+  if (!got || *got != bytes.size()) return false;
+  const auto header = parse_record_header({bytes.data(), bytes.size()}, reader.header().nonce);
+  if (!header || header->type != RecordType::seal || header->seq < segment.first_seq) return false;
+  segment.next_seq = header->seq;
+  segment.items = header->item_total;
+  segment.records = header->request_count;
+  segment.data_end = at;
+  return true;
+}
+
+void LogImpl::scan_whole(SegmentReader& reader, std::uint64_t size, Segment& segment) {
+  segment.data_end = kSegmentHeaderBytes;
+  std::optional<RecordHeader> seal;  // not at the end: bytes have come behind it, or changed places
+  Walk walk(reader, size);
+  Step step;
+  while (walk.next(step)) {
+    if (step.kind == Step::Kind::seal) seal = step.header;
+    if (step.kind == Step::Kind::damage && step.tail && !seal) take_tail(reader, step, segment);
+    if (!Walk::has_record(step)) continue;
+    segment.items += step.header.item_count;
+    ++segment.records;
+    segment.first_seq = std::min(segment.first_seq, step.header.seq);
+    segment.next_seq = std::max(segment.next_seq, step.header.seq + 1);
+    segment.data_end = reader.offset();
+  }
+  if (step.kind == Step::Kind::io_error) {
+    report("a segment cannot be read to its end", step.error.message);
+    segment.data_end = size;  // the reader will meet it, and count what is lost
+  }
+  if (seal) {
+    segment.next_seq = std::max(segment.next_seq, seal->seq);
+    segment.items = std::max(segment.items, seal->item_total);
+    segment.records = std::max<std::uint64_t>(segment.records, seal->request_count);
+  }
+  // Numbers follow one another within a segment: those of lost headers are known by their absence.
+  const std::uint64_t numbers = segment.next_seq - segment.first_seq;
+  if (segment.records > 0 && numbers <= size / kRecordHeaderBytes) {
+    segment.records = std::max(segment.records, numbers);
+  }
+  // What follows may have held more of them.
+  take_up_seq(segment.next_seq + (size - std::min(size, segment.data_end)) / kRecordHeaderBytes);
+}
+
+/// What follows the last whole record.
+void LogImpl::take_tail(SegmentReader& reader, const Step& tail, Segment& segment) {
+  if (segment.records == 0) return;  // it is set aside as a whole
+  RecordHeaderBytes bytes{};
+  BadBlocks bad;
+  const auto got = pread_around(reader.file(), bytes.data(), bytes.size(), tail.offset, bad);
+  const bool cut_off = tail.has_header || !got || *got < bytes.size();
+  const bool damaged = bad.count > 0 || (!cut_off && was_a_header({bytes.data(), bytes.size()},
+                                                                  tail.offset, segment.next_seq));
+  if (!damaged) {
+    counters_.torn_tail_bytes += tail.length;
+    report("a torn tail was left by a crash: nothing in it was acknowledged",
+           segment.file + ": " + std::to_string(tail.length) + " bytes");
+  } else {
+    ++segment.records;  // at least one, whose header is damaged: a reader will step over it
+    segment.data_end = tail.offset + tail.length;
+  }
+}
+
+void LogImpl::place_reader(LogReaderImpl& reader, std::uint64_t cursor_seq) {
+  ReaderState& state = reader.state_;
+  state.saved_seq = cursor_seq;
+  state.deletable_seq = cursor_seq;
+  reader.skip_below_ = cursor_seq;
+  state.acknowledged.next_seq = cursor_seq;
+  for (const Segment& segment : segments_) {
+    if (segment.next_seq <= cursor_seq) {
+      state.acknowledged.segment = segment.first_seq;
+      state.acknowledged.offset = segment.data_end;
+      continue;
+    }
+    state.pending_items += segment.items;
+    state.pending_records += segment.records;
+    if (segment.first_seq >= cursor_seq) continue;
+    state.acknowledged = {segment.first_seq, kSegmentHeaderBytes, 0, 0, cursor_seq};
+    place_within(segment, cursor_seq, state.acknowledged);
+    state.pending_items -= std::min(state.pending_items, state.acknowledged.items);
+    state.pending_records -= std::min(state.pending_records, state.acknowledged.records);
+  }
+  state.claimed = state.acknowledged;
+  state.recovered_items = state.pending_items;
+}
+
+/// The cursor stands inside this segment: what lies below it was delivered.
+void LogImpl::place_within(const Segment& segment, std::uint64_t cursor_seq, ReadPosition& place) {
+  const std::uint64_t delivered = std::min(segment.records, cursor_seq - segment.first_seq);
+  place.records = delivered;
+  auto reader =
+      SegmentReader::open(fs_, path_of(segment.file), SegmentReader::Unreadable::is_damage);
+  if (!reader) return;
+  std::uint64_t items_below = 0;
+  std::uint64_t found_below = 0;
+  std::uint64_t items_from = 0;
+  std::uint64_t found_from = 0;
+  Walk walk(*reader, segment.data_end);
+  Step step;
+  while (found_below < delivered && walk.next(step)) {
+    if (!Walk::has_record(step)) continue;
+    const bool below = step.header.seq < cursor_seq;
+    (below ? items_below : items_from) += step.header.item_count;
+    ++(below ? found_below : found_from);
+    if (below && found_from == 0) place.offset = reader->offset();
+  }
+  // Where something delivered has been damaged since, its items are what the others leave.
+  const bool all_from_found = found_from + delivered >= segment.records;
+  place.items = found_below < delivered && all_from_found
+                    ? segment.items - std::min(segment.items, items_from)
+                    : items_below;
+}
+
+}  // namespace holdfast

@@ -206,6 +206,13 @@ void LogImpl::take_tail(SegmentReader& reader, const Step& tail, Segment& segmen
   RecordHeaderBytes bytes{};
   BadBlocks bad;
   const auto got = pread_around(reader.file(), bytes.data(), bytes.size(), tail.offset, bad);
+  // The seal closes a segment, and no record is as short.
+  if (tail.length == kRecordHeaderBytes && !tail.has_header && bad.count == 0 && got &&
+      resembles_record_header({bytes.data(), *got}, segment.next_seq)) {
+    counters_.corrupt_bytes += tail.length;
+    report("a segment's seal is damaged: nothing else is", segment.file);
+    return;
+  }
   const bool cut_off = tail.has_header || !got || *got < bytes.size();
   const bool damaged = bad.count > 0 || (!cut_off && was_a_header({bytes.data(), bytes.size()},
                                                                   tail.offset, segment.next_seq));

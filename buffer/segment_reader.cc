@@ -110,13 +110,29 @@ SegmentReader::Step SegmentReader::next(std::uint64_t data_end, std::string& are
   step.payload_at = place() + kRecordHeaderBytes;
   step.payload_length = std::size_t{header->extension_length} + header->stored_length;
   const std::string_view payload(arena.data() + step.payload_at, step.payload_length);
-  offset_ += step.length;
+  step.kind = Step::Kind::record;
   if (header->type == RecordType::seal) {
     step.kind = Step::Kind::seal;
-  } else {
-    step.kind = payload_is_whole(*header, payload) ? Step::Kind::record : Step::Kind::bad_record;
+  } else if (!payload_is_whole(*header, payload)) {
+    step.kind = Step::Kind::bad_record;
+    step.length = up_to_whole_header(step.length, data_end, arena);
   }
+  offset_ += step.length;
   return step;
+}
+
+/// How far a damaged record goes: to its end, or to a record that has come to lie in it.
+std::uint64_t SegmentReader::up_to_whole_header(std::uint64_t length, std::uint64_t data_end,
+                                                std::string& arena) {
+  const std::uint64_t wanted = std::min(data_end - offset_, length + kRecordHeaderBytes);
+  Step ignored;  // what follows the record is the next step's
+  static_cast<void>(fill(wanted, data_end, arena, ignored));
+  const std::string_view bytes = std::string_view(arena).substr(
+      arena_base_ + static_cast<std::size_t>(offset_ - arena_offset_));
+  for (std::uint64_t at = kRecordHeaderBytes; at < length && at < bytes.size(); at += kAlignment) {
+    if (parse_record_header(bytes.substr(static_cast<std::size_t>(at)), header_.nonce)) return at;
+  }
+  return length;
 }
 
 /// Looks for the next whole header after offset_.

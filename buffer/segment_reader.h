@@ -87,6 +87,8 @@ class SegmentReader {
   /// Makes arena hold `length` bytes from offset_; false: `step` says why not.
   bool fill(std::uint64_t length, std::uint64_t data_end, std::string& arena, Step& step);
   void resync(std::uint64_t data_end, Step& step);
+  std::uint64_t up_to_whole_header(std::uint64_t length, std::uint64_t data_end,
+                                   std::string& arena);
   void move_to(std::uint64_t offset, const std::string& arena);
 
   std::unique_ptr<File> file_;

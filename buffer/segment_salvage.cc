@@ -26,8 +26,7 @@ class Salvage {
 
   struct Found {
     std::uint64_t records = 0;
-    std::uint64_t seq = 0;     // of the first one
-    std::uint64_t offset = 0;  // and where it lies
+    std::uint64_t seq = 0;  // of the first one
   };
 
   /// Finds records under whatever nonce.
@@ -97,10 +96,7 @@ Result<std::uint64_t> Salvage::step(std::uint64_t offset, std::string_view bytes
   }
   if (!holds) return kAlignment;
   Found& found = found_[nonce];
-  if (is_data && found.records++ == 0) {
-    found.seq = header->seq;
-    found.offset = offset;
-  }
+  if (is_data && found.records++ == 0) found.seq = header->seq;
   return header->padded_length();
 }
 
@@ -150,8 +146,8 @@ Result<std::optional<SegmentHeader>> salvage_segment_header(File& file,
   }
   if (best == nullptr) return std::optional<SegmentHeader>();
   // The name is believed if so many records may have stood before the first that was found.
-  const bool name_fits = name.first_seq <= best->seq &&
-                         best->seq - name.first_seq <= best->offset / kRecordHeaderBytes;
+  const bool name_fits =
+      name.first_seq <= best->seq && best->seq - name.first_seq <= *size / kRecordHeaderBytes;
   header.first_seq = name_fits ? name.first_seq : best->seq;
   if (name.created_unix_ms < std::numeric_limits<std::int64_t>::max() / kNsPerMs) {
     header.created_unix_ns = name.created_unix_ms * kNsPerMs;

@@ -152,7 +152,8 @@ class LogImpl final : public Log {
   void set_aside(const SegmentName& name, const std::string& file_name, const Error& why);
   bool read_seal(SegmentReader& reader, std::uint64_t size, Segment& segment);
   void scan_whole(SegmentReader& reader, std::uint64_t size, Segment& segment);
-  void take_tail(SegmentReader& reader, const SegmentReader::Step& tail, Segment& segment);
+  bool is_damaged_tail(SegmentReader& reader, const SegmentReader::Step& tail,
+                       const Segment& segment);
   void place_reader(LogReaderImpl& reader, std::uint64_t cursor_seq);
   void place_within(const Segment& segment, std::uint64_t cursor_seq, ReadPosition& place);
 

@@ -33,14 +33,13 @@ bool is_blank(File& file, std::uint64_t from) {
   }
 }
 
-/// Was there a whole record header here, which has been damaged since? Where a crash has cut a
-/// write short whole sectors are missing, as zeros or as what their blocks held before.
-bool was_a_header(std::string_view bytes, std::uint64_t offset, std::uint64_t expected_seq) {
+/// Has a crash cut a write short where these bytes of a header should be? Whole sectors are missing
+/// then, as zeros.
+bool lacks_a_sector(std::string_view bytes, std::uint64_t offset) {
   const std::uint64_t to_boundary = kSectorBytes - offset % kSectorBytes;
   const std::string_view first = bytes.substr(0, static_cast<std::size_t>(to_boundary));
   const std::string_view second = bytes.substr(first.size());
-  if (is_zeros(first) || (!second.empty() && is_zeros(second))) return false;
-  return resembles_record_header(bytes, expected_seq);
+  return is_zeros(first) || (!second.empty() && is_zeros(second));
 }
 
 /// The steps of a segment from its first record to `end`, in bounded memory.
@@ -170,11 +169,14 @@ bool LogImpl::read_seal(SegmentReader& reader, std::uint64_t size, Segment& segm
 void LogImpl::scan_whole(SegmentReader& reader, std::uint64_t size, Segment& segment) {
   segment.data_end = kSegmentHeaderBytes;
   std::optional<RecordHeader> seal;  // not at the end: bytes have come behind it, or changed places
+  bool damaged_tail = false;
   Walk walk(reader, size);
   Step step;
   while (walk.next(step)) {
     if (step.kind == Step::Kind::seal) seal = step.header;
-    if (step.kind == Step::Kind::damage && step.tail && !seal) take_tail(reader, step, segment);
+    if (step.kind == Step::Kind::damage && step.tail && !seal) {
+      damaged_tail = is_damaged_tail(reader, step, segment);
+    }
     if (!Walk::has_record(step)) continue;
     segment.items += step.header.item_count;
     ++segment.records;
@@ -184,7 +186,6 @@ void LogImpl::scan_whole(SegmentReader& reader, std::uint64_t size, Segment& seg
   }
   if (step.kind == Step::Kind::io_error) {
     report("a segment cannot be read to its end", step.error.message);
-    segment.data_end = size;  // the reader will meet it, and count what is lost
   }
   if (seal) {
     segment.next_seq = std::max(segment.next_seq, seal->seq);
@@ -197,33 +198,36 @@ void LogImpl::scan_whole(SegmentReader& reader, std::uint64_t size, Segment& seg
     segment.records = std::max(segment.records, numbers);
   }
   // What follows may have held more of them.
-  take_up_seq(segment.next_seq + (size - std::min(size, segment.data_end)) / kRecordHeaderBytes);
+  const std::uint64_t rest = size - segment.data_end;
+  take_up_seq(segment.next_seq + rest / kRecordHeaderBytes);
+  if (segment.records > 0 && (damaged_tail || step.kind == Step::Kind::io_error)) {
+    segment.data_end = size;                  // a reader will meet it, and count what is lost
+    segment.records += damaged_tail ? 1 : 0;  // at least
+  }
 }
 
-/// What follows the last whole record.
-void LogImpl::take_tail(SegmentReader& reader, const Step& tail, Segment& segment) {
-  if (segment.records == 0) return;  // it is set aside as a whole
+/// What follows the last whole record. True: it was acknowledged, and is damaged.
+bool LogImpl::is_damaged_tail(SegmentReader& reader, const Step& tail, const Segment& segment) {
+  if (segment.records == 0) return false;  // it is set aside as a whole
   RecordHeaderBytes bytes{};
   BadBlocks bad;
   const auto got = pread_around(reader.file(), bytes.data(), bytes.size(), tail.offset, bad);
-  // The seal closes a segment, and no record is as short.
-  if (tail.length == kRecordHeaderBytes && !tail.has_header && bad.count == 0 && got &&
-      resembles_record_header({bytes.data(), *got}, segment.next_seq)) {
-    counters_.corrupt_bytes += tail.length;
+  const bool resembles_header =
+      got && resembles_record_header({bytes.data(), *got}, segment.next_seq);
+  if (tail.length == kRecordHeaderBytes && !tail.has_header &&
+      (bad.count > 0 || resembles_header)) {
+    counters_.corrupt_bytes += tail.length;  // no record is as short: it is the seal
     report("a segment's seal is damaged: nothing else is", segment.file);
-    return;
+    return false;
   }
   const bool cut_off = tail.has_header || !got || *got < bytes.size();
-  const bool damaged = bad.count > 0 || (!cut_off && was_a_header({bytes.data(), bytes.size()},
-                                                                  tail.offset, segment.next_seq));
-  if (!damaged) {
-    counters_.torn_tail_bytes += tail.length;
-    report("a torn tail was left by a crash: nothing in it was acknowledged",
-           segment.file + ": " + std::to_string(tail.length) + " bytes");
-  } else {
-    ++segment.records;  // at least one, whose header is damaged: a reader will step over it
-    segment.data_end = tail.offset + tail.length;
-  }
+  const bool torn =
+      cut_off || !resembles_header || lacks_a_sector({bytes.data(), bytes.size()}, tail.offset);
+  if (!torn || bad.count > 0) return true;
+  counters_.torn_tail_bytes += tail.length;
+  report("a torn tail was left by a crash: nothing in it was acknowledged",
+         segment.file + ": " + std::to_string(tail.length) + " bytes");
+  return false;
 }
 
 void LogImpl::place_reader(LogReaderImpl& reader, std::uint64_t cursor_seq) {

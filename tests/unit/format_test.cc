@@ -3,10 +3,12 @@
 
 #include <cstdio>
 #include <fstream>
-#include <sstream>
+#include <string>
 
 #include "buffer/deflate.h"
 #include "buffer/segment_format.h"
+#include "buffer/segment_reader.h"
+#include "tests/support/memory_filesystem.h"
 
 namespace holdfast {
 namespace {
@@ -57,12 +59,58 @@ std::string hex_dump(const std::string& bytes) {
   return out;
 }
 
-TEST(Format, TheWorkedExampleInTheDocumentIsWhatTheCodeWrites) {
+/// The bytes of the dump under "Worked example" in the document, and nothing but the document.
+std::string documented_segment() {
   std::ifstream file(HOLDFAST_SOURCE_DIR "/docs/format.md");
-  std::stringstream document;
-  document << file.rdbuf();
-  const std::string dump = hex_dump(example_segment());
-  EXPECT_NE(document.str().find(dump), std::string::npos) << dump;
+  std::string bytes;
+  bool here = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line == "## Worked example") here = true;
+    unsigned offset = 0;
+    int at = 0;
+    if (!here || std::sscanf(line.c_str(), "%4x %n", &offset, &at) != 1 || at != 6) continue;
+    EXPECT_EQ(offset, bytes.size());
+    unsigned byte = 0;
+    for (int used = 0; std::sscanf(line.c_str() + at, " %2x%n", &byte, &used) == 1; at += used) {
+      bytes += static_cast<char>(byte);
+    }
+  }
+  return bytes;
+}
+
+TEST(Format, TheWorkedExampleInTheDocumentIsWhatTheCodeWrites) {
+  EXPECT_EQ(hex_dump(documented_segment()), hex_dump(example_segment()));
+}
+
+TEST(Format, TheWorkedExampleInTheDocumentIsReadAsItSays) {
+  MemoryFileSystem fs;
+  const std::string path = "/" + segment_stem(42, 1'795'248'604'496'000'000) + ".seg";
+  fs.node(path).bytes = documented_segment();
+  auto reader = SegmentReader::open(fs, path);
+  ASSERT_TRUE(reader.ok());
+  EXPECT_FALSE(reader->header_was_damaged());
+  EXPECT_EQ(reader->header().first_seq, 42U);
+  std::string arena;
+  const auto record = reader->next(documented_segment().size(), arena);
+  ASSERT_EQ(record.kind, SegmentReader::Step::Kind::record);
+  EXPECT_EQ(arena.substr(record.payload_at, record.payload_length), "hello");
+  EXPECT_EQ(record.header.seq, 42U);
+  EXPECT_EQ(record.header.item_count, 2U);
+  EXPECT_EQ(record.header.codec, Codec::identity);
+  EXPECT_EQ(record.header.raw_crc32, crc32_gzip(0, "hello"));
+  const auto seal = reader->next(documented_segment().size(), arena);
+  ASSERT_EQ(seal.kind, SegmentReader::Step::Kind::seal);
+  EXPECT_EQ(seal.header.item_total, 2U);
+  EXPECT_EQ(reader->next(documented_segment().size(), arena).kind, SegmentReader::Step::Kind::end);
+}
+
+TEST(Format, AChecksumRunBackwardsGivesTheValueThatItBeganWith) {
+  std::string bytes;
+  for (std::uint32_t i = 0; i < 300; ++i) {
+    const std::uint32_t before = i * 0x9E3779B9U;
+    EXPECT_EQ(crc32c_before(crc32c(before, bytes), bytes), before);
+    bytes += static_cast<char>(i * 31);
+  }
 }
 
 TEST(Format, HeadersComeBackAsTheyWereWritten) {

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
+#include "agent/wire_walker.h"
 #include "tests/support/otlp_json_reference.h"
 #include "tests/support/payloads.h"
 #include "tests/support/random_message.h"
@@ -198,6 +201,29 @@ TEST(OtlpJsonWriter, BytesThatAreNoMessageAreRefusedAndNothingIsWritten) {
     EXPECT_FALSE(writer.write(Signal::traces, bad, json).ok());
     EXPECT_EQ(json, "");
   }
+}
+
+TEST(OtlpJsonWriter, WhateverAReceiverTakesCanBeWrittenAndReadAgain) {
+  constexpr int kRounds = 200;
+  std::mt19937 random(1);
+  OtlpJsonWriter writer;
+  std::size_t written = 0;
+  for (const auto& payload : reference::real_payloads()) {
+    for (int round = 0; round < kRounds; ++round) {
+      std::string bytes = payload.bytes;
+      for (int flips = 0; flips < 3; ++flips) {
+        bytes[random() % bytes.size()] = static_cast<char>(random());
+      }
+      std::string json;
+      const Status status = writer.write(payload.signal, bytes, json);
+      if (!walk_export_request(payload.signal, bytes).ok()) continue;
+      ASSERT_TRUE(status.ok()) << payload.name << ": " << status.error().message;
+      const std::string again = read_back(payload.signal, json);
+      ASSERT_EQ(json_of(payload.signal, again), json) << payload.name;
+      ++written;
+    }
+  }
+  EXPECT_GT(written, 1'000U);
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ std::optional<Signal> signal_of(std::string_view line) {
 
 class Import {
  public:
-  Import(const ImportTarget& target, const ImportOptions& options, ToolContext& context,
+  Import(const BufferImportTarget& target, const ImportOptions& options, ToolContext& context,
          ProgressBar& progress)
       : target_(target), options_(options), context_(context), progress_(progress) {}
 
@@ -66,7 +66,7 @@ class Import {
   void bad(const std::string& why);
   bool goes_on() const { return full_at_.empty() && !context_.stop.stop_requested(); }
 
-  const ImportTarget& target_;
+  const BufferImportTarget& target_;
   const ImportOptions& options_;
   ToolContext& context_;
   ProgressBar& progress_;
@@ -181,6 +181,8 @@ void Import::accept(Signal signal, std::string_view request) {
                    if (result.outcome == IngestResult::Outcome::stored) {
                      ++stored_requests_;
                      stored_items_ += items;
+                   } else if (result.outcome == IngestResult::Outcome::refused) {
+                     bad(result.message);
                    } else {
                      ++not_stored_;
                      if (full_at_.empty()) full_at_ = place + ": " + result.message;
@@ -221,8 +223,8 @@ int Import::exit_code() const {
 
 }  // namespace
 
-ImportTarget import_target(const Config& config) {
-  ImportTarget target;
+BufferImportTarget import_target(const Config& config) {
+  BufferImportTarget target;
   target.directory = config.buffer.directory;
   target.logs = config.buffer.logs;
   for (const PipelineConfig& pipeline : config.pipelines) {
@@ -231,8 +233,8 @@ ImportTarget import_target(const Config& config) {
   return target;
 }
 
-ImportTarget import_target(const std::string& directory) {
-  ImportTarget target;
+BufferImportTarget import_target(const std::string& directory) {
+  BufferImportTarget target;
   target.directory = directory;
   for (const Signal signal : kSignals) {
     LogOptions& log = target.logs[index_of(signal)];
@@ -246,7 +248,7 @@ ImportTarget import_target(const std::string& directory) {
   return target;
 }
 
-int import_buffer(ImportTarget target, const ImportOptions& options, ToolContext& context) {
+int import_buffer(BufferImportTarget target, const ImportOptions& options, ToolContext& context) {
   if (!is_buffer_directory(target.directory, context)) return kToolDamage;
   const auto hold = BufferHold::take(target.directory);
   if (!hold) {

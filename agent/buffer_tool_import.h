@@ -19,17 +19,17 @@
 namespace holdfast {
 
 /// The logs to append to.
-struct ImportTarget {
+struct BufferImportTarget {
   std::string directory;
   std::array<LogOptions, kSignalCount> logs;
   /// The exporters that read each log; nothing: no pipeline takes the signal.
   std::array<std::optional<std::vector<std::string>>, kSignalCount> readers;
 };
 
-ImportTarget import_target(const Config& config);
+BufferImportTarget import_target(const Config& config);
 
 /// Without a configuration: limits are the defaults, exporters those that have a cursor.
-ImportTarget import_target(const std::string& directory);
+BufferImportTarget import_target(const std::string& directory);
 
 struct ImportOptions {
   std::vector<std::string> files;      // "-": standard input
@@ -39,6 +39,6 @@ struct ImportOptions {
 
 /// Takes the lock. Ends with counts of what is stored, bad and not stored; kToolDamage unless all
 /// is stored.
-int import_buffer(ImportTarget target, const ImportOptions& options, ToolContext& context);
+int import_buffer(BufferImportTarget target, const ImportOptions& options, ToolContext& context);
 
 }  // namespace holdfast

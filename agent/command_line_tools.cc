@@ -56,7 +56,7 @@ int export_requests(const CommandLine& line, const std::string& directory, ToolC
 
 int import_requests(const CommandLine& line, const std::string& directory,
                     const std::optional<Config>& config, ToolContext& context) {
-  ImportTarget target = config ? import_target(*config) : import_target(directory);
+  BufferImportTarget target = config ? import_target(*config) : import_target(directory);
   target.directory = directory;
   for (const Signal signal : kSignals) {
     target.logs[index_of(signal)].directory = directory + "/" + std::string(name_of(signal));

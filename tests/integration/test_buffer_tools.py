@@ -190,12 +190,14 @@ def test_import_into_a_full_buffer_stops_and_says_where(stopped, make_agent, tmp
     small.buffer_directory.mkdir()
     file = tmp_path / "large.pb"
     bodies = [otlp.make_request("logs", new_ids(1), padding=20_000, seed=n) for n in range(300)]
+    bodies.insert(0, otlp.make_request("logs", new_ids(1), padding=6_000_000))  # larger than all of the folder
     file.write_bytes(b"".join(struct.pack(">I", len(body)) + body for body in bodies))
     done = holdfast("buffer", "import", "--config", small.config_file, "--signal", "logs", file)
     assert done.returncode == 1
     [stored, not_stored] = map(int, re.search(rb"^(\d+) requests .* (\d+) not stored", done.stdout).groups())
     assert 0 < stored < 300 and not_stored > 0
-    assert f"the import ended at {file}: message {stored + 1}".encode() in done.stderr
+    assert f"{file}: message 1: the request is larger than".encode() in done.stderr and b" 1 bad, " in done.stdout
+    assert f"the import ended at {file}: message {stored + 2}".encode() in done.stderr
     assert len(lines(tool(small, "cat"))) == stored, "nothing was pushed out for it"
 
 

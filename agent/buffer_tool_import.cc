@@ -248,7 +248,8 @@ BufferImportTarget import_target(const std::string& directory) {
   return target;
 }
 
-int import_buffer(BufferImportTarget target, const ImportOptions& options, ToolContext& context) {
+int import_buffer(const BufferImportTarget& target, const ImportOptions& options,
+                  ToolContext& context) {
   if (!is_buffer_directory(target.directory, context)) return kToolDamage;
   const auto hold = BufferHold::take(target.directory);
   if (!hold) {

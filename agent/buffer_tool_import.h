@@ -39,6 +39,7 @@ struct ImportOptions {
 
 /// Takes the lock. Ends with counts of what is stored, bad and not stored; kToolDamage unless all
 /// is stored.
-int import_buffer(BufferImportTarget target, const ImportOptions& options, ToolContext& context);
+int import_buffer(const BufferImportTarget& target, const ImportOptions& options,
+                  ToolContext& context);
 
 }  // namespace holdfast

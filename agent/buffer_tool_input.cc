@@ -93,7 +93,7 @@ Result<bool> ImportInput::next_line(std::string& line) {
 }
 
 Result<bool> ImportInput::next_message(std::string& message) {
-  const auto any = fill(1);
+  auto any = fill(1);
   if (!any || !*any) return any;
   ++pieces_;
   const auto cut_off = [this](const Result<bool>& filled) -> Result<bool> {

@@ -134,7 +134,7 @@ Status rewrite_segment(FileSystem& fs, const std::string& folder, const std::str
   const std::string temporary = path + std::string(kRewriteEnding);
   auto from = fs.open(path, FileSystem::Mode::read);
   if (!from) return from.error();
-  const Status stale = fs.unlink(temporary);
+  Status stale = fs.unlink(temporary);
   if (!stale && stale.error().code != ENOENT) return stale;
   auto to = fs.open(temporary, FileSystem::Mode::create_new);
   if (!to) return to.error();

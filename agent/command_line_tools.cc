@@ -67,7 +67,7 @@ int import_requests(const CommandLine& line, const std::string& directory,
   if (!line.format.empty()) {
     options.format = line.format == "proto" ? ExportFormat::proto : ExportFormat::json;
   }
-  return import_buffer(std::move(target), options, context);
+  return import_buffer(target, options, context);
 }
 
 int purge(const CommandLine& line, const std::string& directory, ToolContext& context) {

@@ -219,9 +219,11 @@ void OtlpJsonWriter::settle_old_scopes(const otlp::Message& message, std::size_t
   const auto is_old = [](const Piece& piece) { return piece.field == kOldScopes; };
   if (std::none_of(begin, pieces_.end(), is_old)) return;
   std::uint16_t scopes = kDropped;
-  for (std::uint16_t i = 0; i < message.fields.size(); ++i) {
+  for (std::size_t i = 0; i < message.fields.size(); ++i) {
     const otlp::Field& field = message.fields[i];
-    if (field.number == kScopesNumber && field.json_name.starts_with("scope")) scopes = i;
+    if (field.number == kScopesNumber && field.json_name.starts_with("scope")) {
+      scopes = static_cast<std::uint16_t>(i);
+    }
   }
   if (std::any_of(begin, pieces_.end(), [&](const Piece& p) { return p.field == scopes; })) {
     scopes = kDropped;

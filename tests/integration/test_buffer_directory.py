@@ -101,7 +101,8 @@ def test_a_read_only_file_system_is_named(make_agent, tmp_path):
     disk = MemoryDisk(tmp_path / "disk", 1 << 20)
     try:
         (disk.outside / "buffer").mkdir()
-        agent = make_agent(buffer={"directory": str(disk.inside / "buffer"), "min_free": "0"})
+        agent = make_agent(buffer={"directory": str(disk.inside / "buffer"), "min_free": "0", "max_file_size": "64KiB",
+                                   "max_folder_size": "8MiB"})
         agent.prefix = disk.prefix
         subprocess.run([*disk.prefix, "mount", "-o", "remount,ro", disk.inside], check=True)
         refuses_to_start(agent, str(disk.inside / "buffer"), "Read-only file system")

@@ -28,7 +28,9 @@ def agent_on(make_agent):
     """Makes agents whose buffer lies on a disk that they see and the test sees elsewhere."""
 
     def on(disk, **buffer):
-        agent = make_agent(buffer={"directory": str(disk.inside / "buffer"), "max_file_size": "64KiB", **buffer})
+        # A folder of this size keeps little in reserve, so that the small disk is not full of that.
+        agent = make_agent(buffer={"directory": str(disk.inside / "buffer"), "max_file_size": "64KiB",
+                                   "max_folder_size": "8MiB", **buffer})
         agent.prefix = disk.prefix
         agent.buffer_directory = disk.outside / "buffer"
         return agent

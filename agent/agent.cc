@@ -45,9 +45,8 @@ Status Agent::start() {
   start_drains();
   start_import();
   if (Status started = start_receivers(); !started) return started;
-  if (Status started = start_ports(); !started) return started;
-  telemetry_.ready = true;
-  return {};
+  telemetry_.ready = true;  // before the port that says so opens: a probe must not find it unready
+  return start_ports();
 }
 
 Status Agent::open_buffer() {

@@ -103,9 +103,9 @@ std::optional<Segment> LogImpl::examine(const SegmentName& name, const std::stri
     report("a segment's name lies: the numbers inside it count", path);
   }
   if (!read_seal(*reader, *size, segment)) scan_whole(*reader, *size, segment);
-  if (segment.records == 0) {
+  if (segment.records == 0 || segment.next_seq > kSeqTakenUpMax) {
     // Nothing was acknowledged from a file without a whole record, unless it has been damaged
-    // since.
+    // since; and no number is as high.
     set_aside(name, file_name, Error{0, "no whole record: " + path});
     return std::nullopt;
   }

@@ -57,6 +57,7 @@ struct ReaderState {
   std::uint64_t pending_items = 0;
   std::uint64_t pending_records = 0;
   std::uint64_t recovered_items = 0;
+  std::uint64_t uncounted_items = 0;  // acknowledged before a recount has told of them
   DropCounts drops[kDropReasonCount]{};
   std::uint64_t saved_seq = 0;  // that the cursor file holds
   // Segments below it may go. Higher than saved_seq while the cursor cannot be written: they are
@@ -65,19 +66,26 @@ struct ReaderState {
 };
 
 inline void take_off_pending(ReaderState& reader, const ClaimPart& part) {
-  reader.pending_items -= std::min(reader.pending_items, part.items + part.corrupt.items);
+  const std::uint64_t items = part.items + part.corrupt.items;
+  const std::uint64_t more = items - std::min(items, reader.pending_items);
+  reader.pending_items -= items - more;
+  reader.recovered_items += more;
+  reader.uncounted_items += more;
   reader.pending_records -= std::min(reader.pending_records, part.records + part.corrupt.records);
 }
 
 /// What reading has shown: so many more items (or fewer) than the start took for pending.
 inline void recount(ReaderState& reader, std::int64_t items) {
-  const auto by = static_cast<std::uint64_t>(items);  // wraps, as it should
   if (items < 0) {
-    reader.pending_items -= std::min(reader.pending_items, -by);
-    reader.recovered_items -= std::min(reader.recovered_items, -by);
+    const std::uint64_t fewer = -static_cast<std::uint64_t>(items);
+    reader.pending_items -= std::min(reader.pending_items, fewer);
+    reader.recovered_items -= std::min(reader.recovered_items, fewer);
   } else {
-    reader.pending_items += by;
-    reader.recovered_items += by;
+    const std::uint64_t known = std::min(reader.uncounted_items, static_cast<std::uint64_t>(items));
+    const std::uint64_t more = static_cast<std::uint64_t>(items) - known;
+    reader.uncounted_items -= known;
+    reader.pending_items += more;
+    reader.recovered_items += more;
   }
 }
 

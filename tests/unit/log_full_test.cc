@@ -1,8 +1,12 @@
 // A full folder and a full disk as the operator sees them: what is told, for how long, what is
 // dropped, and what is not when a file cannot be deleted.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "tests/support/faulty_filesystem.h"
@@ -41,7 +45,7 @@ TEST_F(LogFullTest, AnOldestFileThatCannotBeDeletedCostsNoOtherFile) {
   open_faulty();
   fs.fail(Operation::unlink, EACCES, 1'000'000);
   int stored = 0;
-  while (append(std::string(1000, 'x')) == AppendOutcome::stored) ++stored;
+  while (stored < 1000 && append(std::string(1000, 'x')) == AppendOutcome::stored) ++stored;
   for (int i = 0; i < 50; ++i) EXPECT_EQ(append(std::string(1000, 'x')), AppendOutcome::full);
   EXPECT_EQ(drops(DropReason::folder_full).items, 0U);
   EXPECT_TRUE(nearly_full());
@@ -88,10 +92,20 @@ TEST_F(LogFullTest, AReaderThatWaitsLetsGoOfAFileThatExpired) {
   open();
   append("a");
   ASSERT_EQ(claim_all().size(), 1U);  // it holds the file open
-  std::jthread waiting([this](const std::stop_token& stop) {
+  clock.advance_ms(60'000);
+  log->maintain();  // sealed: from here on only its end is news
+  std::atomic<pid_t> thread_id{0};
+  std::jthread waiting([&](const std::stop_token& stop) {
+    thread_id = ::gettid();
     const auto far = std::chrono::steady_clock::now() + std::chrono::hours(1);
     while (!stop.stop_requested()) log->reader("up").wait_readable(stop, far);
   });
+  const auto sleeps = [&] {  // "123 (name) S ..."
+    const std::string stat = read_file("/proc/self/task/" + std::to_string(thread_id) + "/stat");
+    const std::size_t end = stat.rfind(')');
+    return end != std::string::npos && stat.substr(end, 3) == ") S";
+  };
+  while (!sleeps()) std::this_thread::yield();
   const auto holds_deleted = [this] {
     for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
       std::error_code gone;
@@ -159,15 +173,16 @@ TEST_F(LogFullTest, AFullFolderThatRefusesIsToldUntilWhatWasRefusedWouldFit) {
 }
 
 TEST_F(LogFullTest, ARequestThatFitsInNoFolderIsRefusedAloneWhoeverComesWithIt) {
+  options.durability = Durability::batch;  // groups form while a sync runs
   open_faulty();
   std::atomic<int> stored{0};
   std::atomic<int> refused{0};
   {
     std::vector<std::jthread> clients;
-    for (int client = 0; client < 4; ++client) {
+    for (int client = 0; client < 16; ++client) {
       clients.emplace_back([&, client] {
-        for (int i = 0; i < 200; ++i) {
-          const bool large = client == 0;
+        for (int i = 0; i < 50; ++i) {
+          const bool large = client % 4 == 0;
           const auto outcome = append(std::string(large ? 200'000 : 50, 'x'));
           ++(outcome == AppendOutcome::stored ? stored : refused);
         }

@@ -78,6 +78,7 @@ TEST_P(LogRaceTest, DeliveredDroppedAndPendingAddUpForEachReader) {
     std::uint64_t dropped = 0;
     for (const DropCounts& drop : reader.drops) dropped += drop.items;
     EXPECT_EQ(delivered[i] + dropped + reader.pending_items, appended) << reader.name;
+    EXPECT_GT(dropped, 0U) << "they did not race";
     EXPECT_EQ(reader.drops[static_cast<std::size_t>(DropReason::corrupt)].items, 0U);
     // A claim that met a purge pauses.
     const auto far = std::chrono::steady_clock::now() + std::chrono::minutes(1);

@@ -136,7 +136,7 @@ std::vector<StoredCursor> read_cursors(const std::string& folder) {
   if (!listed) return cursors;
   for (const DirectoryEntry& entry : *listed) {
     if (!entry.is_regular || !entry.name.starts_with(kCursorPrefix)) continue;
-    if (entry.name.find('~') != std::string::npos) continue;  // set aside: nobody's any more
+    if (entry.name.find(kSetAsideMark) != std::string::npos) continue;  // nobody's any more
     const auto cursor = Cursor::open_file(read_only_filesystem(), folder, entry.name);
     if (!cursor) continue;
     cursors.push_back({decoded_name(std::string_view(entry.name).substr(kCursorPrefix.size())),

@@ -52,7 +52,7 @@ Cursor Cursor::open(FileSystem& fs, const std::string& directory, std::string_vi
   auto opened = open_file(fs, directory, cursor_file_name(reader));
   if (opened) return std::move(*opened);
   // Out of the way at once: left there, a later start could read it again and take newer records
-  // for delivered. '~' stands in no cursor's name.
+  // for delivered.
   Cursor cursor(fs, directory, directory + "/" + cursor_file_name(reader));
   const Status moved = cursor.set_aside(now_unix_ns);
   cursor.obstacle_ =
@@ -92,7 +92,7 @@ Status Cursor::read_slots() {
 }
 
 Status Cursor::set_aside(std::int64_t now_unix_ns) {
-  return fs_->rename(path_, path_ + "~" + std::to_string(now_unix_ns / kNsPerMs));
+  return fs_->rename(path_, path_ + kSetAsideMark + std::to_string(now_unix_ns / kNsPerMs));
 }
 
 Status Cursor::make_file(std::int64_t now_unix_ns) {

@@ -21,6 +21,9 @@ namespace holdfast {
 /// percent-encoded.
 std::string cursor_file_name(std::string_view reader);
 
+/// Stands in no cursor's name but in that of what was set aside.
+inline constexpr char kSetAsideMark = '~';
+
 /// Of a cursor file.
 inline constexpr std::size_t kCursorBytes = 1024;
 

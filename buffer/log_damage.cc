@@ -100,7 +100,7 @@ Status LogReaderImpl::quarantine_damage(const SegmentReader::Step& step, std::st
   entry.reason = "corrupt";
   entry.message = what;
   entry.bytes = bytes;
-  return log_.keep_in_quarantine(entry);
+  return log_.quarantine(entry);
 }
 
 /// The rest of the segment is lost to this reader. The file is kept, whole: somebody may know how

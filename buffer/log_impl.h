@@ -101,7 +101,7 @@ class LogImpl final : public Log {
   AppendOutcome append(std::span<const NewRecord> records) override;
   std::uint64_t record_bytes_max() const override;
   LogReader& reader(std::string_view name) override;
-  Status quarantine(const QuarantineEntry& entry) override { return quarantine_.add(entry); }
+  Status quarantine(const QuarantineEntry& entry) override;
   std::int64_t maintain() override;
   void on_dirty(std::function<void()> wake) override { wake_ = std::move(wake); }
   void close() override;
@@ -179,7 +179,6 @@ class LogImpl final : public Log {
   void delete_file(const std::string& path, std::uint64_t allocated);  // any thread
   void delete_again();                                                 // any thread
   void look_for_room();                                                // takes writer_mutex_
-  Status keep_in_quarantine(const QuarantineEntry& entry);             // any thread
 
   /// For what must go on when the disk is full: tries once more with the room of the reserve.
   template <typename Operation>

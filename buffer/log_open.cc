@@ -135,7 +135,7 @@ bool LogImpl::quarantine_beginning(const std::string& path, const Reason& why) {
   entry.reason = "corrupt";
   entry.message = message;
   entry.bytes = std::string_view(bytes).substr(0, *got);
-  return quarantine_.add(entry).ok() && fs_.unlink(path).ok();
+  return quarantine(entry).ok() && fs_.unlink(path).ok();
 }
 
 void LogImpl::take_up_reader(const std::string& name) {

@@ -272,8 +272,6 @@ void LogReaderImpl::readable_wait(std::unique_lock<std::mutex>& lock, const std:
   log_.readable_.wait_until(lock, stop, until, [&] { return log_.publications_ != seen; });
 }
 
-Status LogReaderImpl::quarantine(const QuarantineEntry& entry) {
-  return log_.keep_in_quarantine(entry);
-}
+Status LogReaderImpl::quarantine(const QuarantineEntry& entry) { return log_.quarantine(entry); }
 
 }  // namespace holdfast

@@ -230,7 +230,7 @@ void LogImpl::delete_again() {
   }
 }
 
-Status LogImpl::keep_in_quarantine(const QuarantineEntry& entry) {
+Status LogImpl::quarantine(const QuarantineEntry& entry) {
   return with_reserve([&] { return quarantine_.add(entry); });
 }
 

@@ -49,6 +49,8 @@ struct FileSystem {
   virtual Result<std::unique_ptr<File>> open(const std::string& path, Mode mode) = 0;
   virtual Status rename(const std::string& from, const std::string& to) = 0;
   virtual Status unlink(const std::string& path) = 0;
+  /// Makes what is missing of the path. The last directory, and what was made above it, is synced
+  /// into its parent: what is stored in it would vanish with its name.
   virtual Status make_directories(const std::string& path, unsigned permissions) = 0;
   virtual Status sync_directory(const std::string& path) = 0;
   virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;

@@ -124,10 +124,14 @@ class PosixFileSystem final : public FileSystem {
   Status make_directories(const std::string& path, unsigned permissions) override {
     for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
       const std::string part = path.substr(0, end);
-      if (::mkdir(part.c_str(), permissions) != 0 && errno != EEXIST) {
+      const bool made = ::mkdir(part.c_str(), permissions) == 0;
+      if (!made && errno != EEXIST) {
         const int code = errno;
         struct stat info {};  // a parent that exists may still refuse mkdir with EROFS or EACCES
         if (::stat(part.c_str(), &info) != 0) return system_error(code, "make directory", part);
+      }
+      if (made || end == std::string::npos) {
+        if (Status synced = sync_parent(part); !synced) return synced;
       }
       if (end == std::string::npos) break;
     }
@@ -190,6 +194,15 @@ class PosixFileSystem final : public FileSystem {
   }
 
  private:
+  /// A parent that may be passed through but not read cannot be synced: whoever made it has.
+  Status sync_parent(const std::string& path) {
+    const std::size_t slash = path.find_last_of('/');
+    std::string parent = slash == std::string::npos ? "." : path.substr(0, slash);
+    if (parent.empty()) parent = "/";
+    Status synced = sync_directory(parent);
+    return !synced && synced.error().code == EACCES ? Status() : synced;
+  }
+
   static bool is_regular(const std::string& path, const dirent& entry) {
     if (entry.d_type != DT_UNKNOWN) return entry.d_type == DT_REG;
     struct stat info {};

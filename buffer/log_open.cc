@@ -22,7 +22,10 @@ bool is_better(const Segment& a, const Segment& b) {
 }  // namespace
 
 Status LogImpl::recover(const std::vector<std::string>& readers) {
-  if (Status made = fs_.make_directories(options_.directory, 0750); !made) return made;
+  if (Status made = fs_.make_directories(options_.directory, 0750); !made) {
+    // One that is there will do: the listing below tells.
+    note_error("the directory cannot be made or synced", made.error());
+  }
   block_bytes_ = fs_.block_bytes(options_.directory);
   if (Status opened = quarantine_.open(); !opened) {
     report("the quarantine cannot be read", opened.error().message);

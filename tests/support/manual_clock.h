@@ -9,6 +9,13 @@ namespace holdfast {
 
 class ManualClock final : public Clock {
  public:
+  ManualClock() = default;
+  ManualClock(const ManualClock& other)
+      : unix_ns_(other.unix_ns_.load()),
+        steady_ns_(other.steady_ns_.load()),
+        booted_steady_ns_(other.booted_steady_ns_.load()),
+        boot_id_(other.boot_id_.load()) {}
+
   std::int64_t unix_ns() const override { return unix_ns_; }
   std::int64_t steady_ns() const override { return steady_ns_; }
   std::int64_t boottime_ns() const override { return steady_ns_ - booted_steady_ns_; }

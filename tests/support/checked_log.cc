@@ -1,0 +1,425 @@
+#include "tests/support/checked_log.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "buffer/segment_format.h"
+
+namespace holdfast {
+namespace {
+
+using Operation = SimulatedFileSystem::Operation;
+
+constexpr std::uint64_t kBlock = kDiskBlockBytes;
+constexpr std::size_t kStoryLines = 60;
+
+}  // namespace
+
+LogOptions CheckedLog::small_options() {
+  LogOptions options;
+  options.directory = "/buffer/traces";
+  options.file_bytes_max = 8 << 10;
+  options.folder_bytes_max = 64 << 10;
+  options.free_bytes_min = 0;
+  options.quarantine_bytes_max = 16 << 10;
+  return options;
+}
+
+bool CheckedLog::expect(bool holds, std::string_view what) {
+  if (!holds && ok()) failure_ = what;
+  return holds;
+}
+
+bool CheckedLog::expect_equal(std::uint64_t is, std::uint64_t should_be, std::string_view what) {
+  return expect(is == should_be, std::string(what) + " is " + std::to_string(is) + ", not " +
+                                     std::to_string(should_be));
+}
+
+void CheckedLog::tell(std::string line) {
+  story_.push_back(std::move(line));
+  if (story_.size() > kStoryLines) story_.pop_front();
+}
+
+std::string CheckedLog::story() const {
+  std::string text;
+  for (const std::string& line : story_) text += line + "\n";
+  return text;
+}
+
+CheckedLog::Before CheckedLog::before() const {
+  return {fs_.failures(), fs_.failures(Operation::unlink), fs_.calls(Operation::pwritev),
+          fs_.disk().free_bytes(), log_->stats()};
+}
+
+// ---- append -----------------------------------------------------------------------------------
+
+void CheckedLog::append(const std::vector<std::uint32_t>& sizes) {
+  if (!runs()) return;
+  const Before before = this->before();
+  std::vector<std::uint32_t> ids;
+  std::vector<std::pair<std::string, std::string>> bytes;
+  for (const std::uint32_t size : sizes) {
+    ModelRecord record;
+    record.id = model_.next_id++;
+    record.size = size;
+    record.appended_ns = clock_.steady_ns();
+    ids.push_back(record.id);
+    bytes.emplace_back(record.stored_bytes(), record.extension());
+    model_.records.emplace(record.id, record);
+  }
+  std::vector<NewRecord> records;
+  std::uint64_t length = kSegmentHeaderBytes;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    NewRecord& record = records.emplace_back();
+    record.stored = bytes[i].first;
+    record.extension = bytes[i].second;
+    record.raw_length = sizes[i];
+    record.raw_crc32 = ids[i];
+    record.item_count = model_.records.at(ids[i]).items();
+    record.codec = Codec::identity;
+    RecordHeader header;
+    header.stored_length = sizes[i];
+    header.extension_length = static_cast<std::uint32_t>(record.extension.size());
+    length += header.padded_length();
+  }
+  const AppendOutcome outcome = log_->append(records);
+  tell("append of " + std::to_string(sizes.size()) + ", " + std::to_string(length) + " bytes: " +
+       (outcome == AppendOutcome::stored ? "stored"
+        : outcome == AppendOutcome::full ? "full"
+                                         : "failed"));
+  observe_segments(DropReason::folder_full, length, before);
+  settle_append(ids, outcome, before);
+  if (outcome == AppendOutcome::stored && !failed_since(before) && !stopped()) {
+    const std::uint64_t bytes = bytes_on_disk();
+    expect(bytes <= options_.folder_bytes_max ||
+               log_->stats().quarantine_bytes > options_.quarantine_bytes_max,
+           "the folder takes " + std::to_string(bytes) + " bytes");
+  }
+  if (outcome != AppendOutcome::stored && !stopped() && ok()) {
+    // A second try goes to a new segment. Room that cannot be made is no error of the write.
+    const bool one_error = fs_.failures() == before.failures + 1 && fs_.last_failure() != ENOSPC &&
+                           fs_.last_failure() != EDQUOT &&
+                           fs_.failures(Operation::unlink) == before.failed_unlinks;
+    if (outcome == AppendOutcome::failed) {
+      expect(failed_since(before) && !one_error,
+             "an append failed, and the disk did not fail twice");
+    } else if (!failed_since(before) || one_error) {
+      check_refusal(length, before);
+    }
+  }
+  check_stats(log_->stats());
+}
+
+void CheckedLog::settle_append(const std::vector<std::uint32_t>& ids, AppendOutcome outcome,
+                               const Before& before) {
+  const LogStats stats = log_->stats();
+  expect(stats.next_seq >= before.stats.next_seq, "the next sequence number went back");
+  const bool wrote = fs_.calls(Operation::pwritev) != before.writes;
+  if (failed_since(before)) doom_unsynced();
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    ModelRecord& record = model_.records.at(ids[i]);
+    if (outcome != AppendOutcome::stored) {
+      record.fate = wrote ? ModelRecord::Fate::unknown : ModelRecord::Fate::refused;
+      continue;
+    }
+    record.fate = ModelRecord::Fate::stored;
+    record.durable = options_.durability == Durability::batch;
+    record.seq = stats.next_seq - ids.size() + i;
+    expect(record.seq >= before.stats.next_seq, "a new record has an old sequence number");
+    model_.log[record.seq] = record.id;
+    expect(model_.seen.emplace(record.seq, record.id).second,
+           "number " + std::to_string(record.seq) + " is used again");
+    model_.appended_items += record.items();
+    ++model_.appended_records;
+    if (model_.configured_bits() != 0) model_.unsettled.insert(record.id);
+  }
+  model_.next_seq = stats.next_seq;
+}
+
+/// Was there a reason to say that the disk or the folder is full?
+void CheckedLog::check_refusal(std::uint64_t bytes, const Before& before) {
+  std::uint64_t segments = 0;
+  for (const auto& [first_seq, segment] : model_.segments) segments += segment.allocated;
+  const std::uint64_t limit = bytes_for_segments();
+  // While the disk is full the reserve is owed as well.
+  const std::uint64_t reserve = rounded_to_blocks(options_.folder_bytes_max / 64);
+  const bool floor = before.free_bytes < options_.free_bytes_min + reserve + bytes;
+  const bool too_large = rounded_to_blocks(bytes) + 2 * kBlock > limit;
+  const bool full = options_.overflow == Overflow::reject &&
+                    segments + rounded_to_blocks(bytes) + 2 * kBlock > limit;
+  expect(floor || too_large || full, "an append was refused without need");
+}
+
+// ---- readers ----------------------------------------------------------------------------------
+
+std::vector<std::uint32_t> CheckedLog::expected_claim(const ModelReader& reader,
+                                                      const ClaimLimits& limits, bool& more) const {
+  std::vector<std::uint32_t> expected;
+  std::uint64_t items = 0;
+  std::uint64_t raw_bytes = 0;
+  more = false;
+  for (auto at = model_.log.lower_bound(reader.position); at != model_.log.end(); ++at) {
+    const ModelRecord& record = model_.records.at(at->second);
+    const ModelSegment* const segment = model_.segment_of(at->first);
+    if (options_.drain == DrainMode::windowed &&
+        (!segment->sealed || clock_.steady_ns() - segment->created_steady_ns <
+                                 options_.read_age_min.count() * kNsPerMs)) {
+      break;
+    }
+    if (!expected.empty() &&
+        (items + record.items() > limits.items_max ||
+         raw_bytes + record.size > limits.raw_bytes_max || expected.size() >= limits.records_max)) {
+      more = true;
+      break;
+    }
+    items += record.items();
+    raw_bytes += record.size;
+    expected.push_back(record.id);
+  }
+  return expected;
+}
+
+void CheckedLog::claim(std::string_view name, const ClaimLimits& limits) {
+  if (!runs()) return;
+  const Before before = this->before();
+  ModelReader& reader = model_.reader(name);
+  bool more = false;
+  const std::vector<std::uint32_t> expected = expected_claim(reader, limits, more);
+  const Claim claim = log_->reader(name).claim(limits);
+  tell("claim of " + std::string(name) + ": " + std::to_string(claim.records.size()));
+  const bool disturbed = failed_since(before) || stopped();
+  if (!disturbed) {
+    if (!expect_equal(claim.records.size(), expected.size(), "the number of claimed records")) {
+      return;
+    }
+    if (reader.phantoms.records == 0) expect(claim.limited == more, "`limited` is not true");
+  }
+  std::uint64_t items = 0;
+  std::uint64_t raw_bytes = 0;
+  for (std::size_t i = 0; i < claim.records.size(); ++i) {
+    const Record& record = claim.records[i];
+    if (!expect(i < expected.size() && record.raw_crc32 == expected[i],
+                "a claimed record is not the next in order")) {
+      return;
+    }
+    const ModelRecord& model = model_.records.at(expected[i]);
+    expect(model_.log.at(record.seq) == model.id, "a record has another one's sequence number");
+    expect(record.stored == model.stored_bytes() && record.extension == model.extension(),
+           "a record's bytes are not what was appended");
+    expect(record.item_count == model.items(), "a record's items are not what was appended");
+    items += record.item_count;
+    raw_bytes += record.raw_length;
+    reader.claimed.push_back({record.seq, model.id, false, DropReason::folder_full});
+    reader.position = record.seq + 1;
+  }
+  expect_equal(claim.items, items, "the claim's sum of items");
+  expect_equal(claim.raw_bytes, raw_bytes, "the claim's sum of bytes");
+  check_stats(log_->stats());
+}
+
+void CheckedLog::acknowledge(std::string_view name) {
+  if (!runs()) return;
+  const Before before = this->before();
+  ModelReader& reader = model_.reader(name);
+  log_->reader(name).acknowledge();
+  tell("acknowledge of " + std::string(name));
+  for (const ModelReader::Claimed& claimed : reader.claimed) {
+    model_.settle(claimed.id, model_.bit(reader));
+    reader.acknowledged = std::max(reader.acknowledged, claimed.seq + 1);
+  }
+  reader.claimed.clear();
+  const LogStats stats = log_->stats();
+  for (const ReaderStats& shown : stats.readers) {
+    if (shown.name != name) continue;
+    // It may have come further, over damage or the end of a segment, but never over a record.
+    const auto next = model_.log.lower_bound(reader.acknowledged);
+    const bool held_back = reader.phantoms.records > 0;
+    expect((shown.next_seq >= reader.acknowledged || held_back) &&
+               (next == model_.log.end() || shown.next_seq <= next->first),
+           "a reader's place is not behind what it acknowledged");
+    reader.cursor = shown.next_seq;
+    reader.acknowledged = std::max(reader.acknowledged, shown.next_seq);
+    reader.position = std::max(reader.position, reader.acknowledged);
+  }
+  if (!failed_since(before) && !stopped()) reader.written_cursor = reader.cursor;
+  check_stats(stats);
+}
+
+void CheckedLog::rewind(std::string_view name) {
+  if (!runs()) return;
+  ModelReader& reader = model_.reader(name);
+  log_->reader(name).rewind();
+  tell("rewind of " + std::string(name));
+  for (const ModelReader::Claimed& claimed : reader.claimed) {
+    if (!claimed.gone) continue;
+    DropCounts& drops = reader.drops.at(static_cast<std::size_t>(claimed.reason));
+    drops.items += model_.records.at(claimed.id).items();
+    ++drops.records;
+    model_.settle(claimed.id, model_.bit(reader));
+  }
+  reader.claimed.clear();
+  reader.position = reader.acknowledged;
+  check_stats(log_->stats());
+}
+
+void CheckedLog::quarantine(std::string_view name) {
+  if (!runs()) return;
+  ModelReader& reader = model_.reader(name);
+  if (reader.claimed.empty()) return;
+  const ModelReader::Claimed& first = reader.claimed.front();
+  const std::string bytes = model_.records.at(first.id).stored_bytes();
+  QuarantineEntry entry;
+  entry.seq = first.seq;
+  entry.item_count = model_.records.at(first.id).items();
+  entry.reader = name;
+  entry.reason = "rejected";
+  entry.status = 400;
+  entry.bytes = bytes;
+  const Status kept = log_->reader(name).quarantine(entry);
+  tell("quarantine of " + std::string(name));
+  if (kept.ok()) note_quarantined(entry);
+  if (kept.ok() || !stopped()) acknowledge(name);
+}
+
+// ---- upkeep -----------------------------------------------------------------------------------
+
+void CheckedLog::maintain() {
+  if (!runs()) return;
+  const Before before = this->before();
+  const std::int64_t now = clock_.steady_ns();
+  log_->maintain();
+  tell("upkeep at " + std::to_string(now / kNsPerMs));
+  const bool cursors_due = now - model_.cursors_saved_ns >= kNsPerSecond;
+  if (cursors_due) model_.cursors_saved_ns = now;
+  const bool disturbed = failed_since(before) || stopped();
+  if (!disturbed && cursors_due) cursors_are_durable();
+  const std::uint64_t oldest_before = model_.segments.empty() ? 0 : model_.segments.begin()->first;
+  observe_segments(DropReason::expired, 0, before);
+  if (disturbed) {
+    doom_unsynced();
+    check_stats(log_->stats());
+    return;
+  }
+  if (options_.durability == Durability::interval) {
+    const std::int64_t synced_through = now - options_.sync_interval.count() * kNsPerMs;
+    for (const auto& [seq, id] : model_.log) {
+      ModelRecord& record = model_.records.at(id);
+      if (record.appended_ns <= synced_through) record.durable = true;
+    }
+  }
+  for (const auto& [first_seq, segment] : model_.segments) {
+    const std::int64_t age = now - segment.created_steady_ns;
+    expect(segment.sealed || age < options_.write_age_max.count() * kNsPerMs,
+           "a segment past its age for writing is open after upkeep");
+  }
+  // Only the oldest is looked at, and deleting goes on for a while after it failed.
+  if (!model_.segments.empty() && model_.segments.begin()->first == oldest_before &&
+      fs_.failed_unlinks().size() == failed_unlinks_at_open_) {
+    const ModelSegment& oldest = model_.segments.begin()->second;
+    const std::int64_t age = now - oldest.created_steady_ns;
+    expect(age < options_.read_age_max.count() * kNsPerMs,
+           oldest.file + " is there after upkeep, " + std::to_string(age / kNsPerMs) + " ms old");
+  }
+  check_stats(log_->stats());
+}
+
+void CheckedLog::cursors_are_durable() {
+  for (const ReaderStats& shown : log_->stats().readers) {
+    ModelReader& reader = model_.reader(shown.name);
+    reader.written_cursor = reader.durable_cursor = reader.cursor = shown.next_seq;
+    reader.furthest = std::max(reader.furthest, shown.next_seq);
+  }
+}
+
+/// What `interval` had not synced before a sync failed may never be durable.
+void CheckedLog::doom_unsynced() {
+  if (options_.durability == Durability::batch) return;
+  for (const auto& [seq, id] : model_.log) model_.records.at(id).appended_ns = INT64_MAX;
+}
+
+void CheckedLog::close() {
+  if (!runs()) return;
+  const Before before = this->before();
+  tell("close");
+  log_->close();
+  if (!failed_since(before) && !stopped()) {
+    for (const auto& [seq, id] : model_.log) {
+      ModelRecord& record = model_.records.at(id);
+      const bool synced = options_.durability == Durability::interval;
+      if (synced && record.appended_ns != INT64_MAX) record.durable = true;
+    }
+    cursors_are_durable();
+  }
+  observe_segments(DropReason::expired, 0, before);
+  check_stats(log_->stats());
+  settle_gone();
+  log_.reset();
+}
+
+/// What was dropped while it was on its way upstream: the count that was to decide goes with the
+/// process.
+void CheckedLog::settle_gone() {
+  for (ModelReader& reader : model_.readers) {
+    for (const ModelReader::Claimed& claimed : reader.claimed) {
+      if (claimed.gone) model_.settle(claimed.id, model_.bit(reader));
+    }
+  }
+}
+
+void CheckedLog::kill() {
+  if (!ok()) return;
+  tell("kill");
+  settle_gone();
+  log_.reset();
+  fs_.kill();
+}
+
+void CheckedLog::lose_power(const CrashPolicy& policy) {
+  if (!ok()) return;
+  tell("power lost");
+  settle_gone();
+  log_.reset();
+  fs_.lose_power(policy);
+  clock_.boot(clock_.boot_id() + 1);
+  power_was_lost_ = true;
+}
+
+void CheckedLog::drain() {
+  if (!runs()) return;
+  const Before before = this->before();
+  if (options_.drain == DrainMode::windowed) {
+    clock_.advance_ms(std::max(options_.write_age_max, options_.read_age_min).count());
+    maintain();
+    clock_.advance_ms(options_.read_age_min.count());
+  }
+  for (std::size_t i = 0; i < model_.readers.size() && ok(); ++i) {
+    if (!model_.readers[i].configured) continue;
+    const std::string name = model_.readers[i].name;
+    rewind(name);
+    while (runs() && model_.pending(model_.readers[i]).records > 0) {
+      claim(name);
+      if (failed_since(before) || stopped()) return;
+      if (!expect(!model_.readers[i].claimed.empty(), "what is pending cannot be claimed")) return;
+      acknowledge(name);
+    }
+    claim(name);  // over what may be left of damage
+    acknowledge(name);
+  }
+  for (int i = 0; i < 2; ++i) {
+    clock_.advance_ms(2'000);
+    maintain();
+  }
+  if (!runs() || failed_since(before) || model_.configured_bits() == 0) return;
+  for (const ReaderStats& reader : log_->stats().readers) {
+    expect_equal(reader.pending_records, 0, "pending records after everything is delivered");
+    expect_equal(reader.pending_items, 0, "pending items after everything is delivered");
+  }
+  // What could not be deleted is found by the next start.
+  if (failed_at_open_ || fs_.failed_unlinks().size() != failed_unlinks_at_open_) return;
+  for (const DirectoryEntry& entry : fs_.disk().list(options_.directory)) {
+    expect(!entry.is_regular || entry.name.starts_with("cursor-") || entry.name == "reserve",
+           "left on the disk after everything is delivered: " + entry.name);
+  }
+}
+
+}  // namespace holdfast

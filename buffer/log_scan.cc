@@ -90,6 +90,12 @@ std::optional<Segment> LogImpl::examine(const SegmentName& name, const std::stri
     set_aside(name, file_name, size.error());
     return std::nullopt;
   }
+  if (!name.sealed) {
+    // What a killed process has written, and readers are about to see, need not be synced.
+    if (Status synced = reader->file().fdatasync(); !synced) {
+      report("an open segment cannot be synced", synced.error().message);
+    }
+  }
   const auto allocated = reader->file().allocated();
   Segment segment;
   segment.first_seq = reader->header().first_seq;
@@ -232,7 +238,7 @@ bool LogImpl::is_damaged_tail(SegmentReader& reader, const Step& tail, const Seg
 
 void LogImpl::place_reader(LogReaderImpl& reader, std::uint64_t cursor_seq) {
   ReaderState& state = reader.state_;
-  state.saved_seq = cursor_seq;
+  state.saved_seq = 0;  // what a killed process has written need not be synced
   state.deletable_seq = cursor_seq;
   reader.skip_below_ = cursor_seq;
   state.acknowledged.next_seq = cursor_seq;

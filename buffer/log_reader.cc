@@ -209,7 +209,9 @@ void LogReaderImpl::acknowledge() {
       if (!part.gone) recount(state_, part.recount_items);
       take_off_pending(state_, part);
       add_drop(state_, DropReason::corrupt, part.corrupt);
+      const std::uint64_t dropped_below = state_.acknowledged.next_seq;
       state_.acknowledged = part.end;
+      state_.acknowledged.next_seq = std::max(part.end.next_seq, dropped_below);
     }
     state_.parts.clear();
     next_seq = state_.acknowledged.next_seq;

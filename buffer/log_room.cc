@@ -199,6 +199,8 @@ void LogImpl::drop_segment_locked(const Segment& segment, DropReason reason) {
     state.pending_items -= std::min(state.pending_items, left.items);
     state.pending_records -= std::min(state.pending_records, left.records);
     add_drop(state, reason, left);
+    // The cursor goes on to say which numbers were used, when no segment is left that does.
+    state.acknowledged.next_seq = segment.next_seq;
   }
 }
 

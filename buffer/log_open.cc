@@ -31,6 +31,10 @@ Status LogImpl::recover(const std::vector<std::string>& readers) {
     report("the quarantine cannot be read", opened.error().message);
   }
   if (Status scanned = scan_directory(); !scanned) return scanned;
+  // A killed process may have made names that it did not come to sync: cursors, the quarantine.
+  if (Status synced = fs_.sync_directory(options_.directory); !synced) {
+    note_error("the directory cannot be synced", synced.error());
+  }
   take_up_seq(quarantine_.stats().next_seq);
   for (const std::string& name : readers) take_up_reader(name);
   for (std::size_t i = 0; i < readers_.size(); ++i) {

@@ -40,16 +40,20 @@ Varint parse_varint(std::string_view bytes) {
 
 Result<JavaBufferReader::Next> JavaBufferReader::next() {
   length_ = 0;
-  if (Status stepped = step_over_empty(); !stepped) return stepped.error();
-  offset_ = next_;
-  auto head = view(offset_, kVarintBytesMax);
-  if (!head) return head.error();
-  if (head->empty()) return Next::end;
-  const Varint length = parse_varint(*head);
-  if (length.bytes == 0) {
-    return torn(head->size() < kVarintBytesMax ? "the file ends inside a length"
-                                               : "the length of a record is no length");
-  }
+  Varint length;
+  do {
+    if (Status stepped = step_over_zeros(); !stepped) return stepped.error();
+    offset_ = next_;
+    const auto head = view(offset_, kVarintBytesMax);
+    if (!head) return head.error();
+    if (head->empty()) return Next::end;
+    length = parse_varint(*head);
+    if (length.bytes == 0) {
+      return torn(head->size() < kVarintBytesMax ? "the file ends inside a length"
+                                                 : "the length of a record is no length");
+    }
+    next_ += length.bytes;
+  } while (length.value == 0);  // zero, in more bytes than it takes
   if (length.value > kRecordBytesMax) return torn("a record claims more than 64 MiB");
   const std::uint64_t end = offset_ + length.bytes + length.value;
   if (length.value <= kWindowBytes) {
@@ -71,8 +75,8 @@ Result<std::string_view> JavaBufferReader::tail(std::uint64_t length_max) {
   return view(offset_, length_max);
 }
 
-Status JavaBufferReader::step_over_empty() {
-  // A request without anything in it; also what a power cut may leave where data was to come.
+Status JavaBufferReader::step_over_zeros() {
+  // Requests without anything in them; also what a power cut may leave where data was to come.
   for (;;) {
     auto bytes = view(next_, 1);
     if (!bytes) return bytes.error();

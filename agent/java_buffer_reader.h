@@ -49,7 +49,7 @@ class JavaBufferReader {
 
  private:
   Result<std::string_view> view(std::uint64_t offset, std::uint64_t length);
-  Status step_over_empty();
+  Status step_over_zeros();
   Next torn(std::string_view why);
 
   const int descriptor_;

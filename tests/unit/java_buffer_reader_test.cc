@@ -149,6 +149,13 @@ TEST(JavaBufferReaderTest, EmptyRecordsAreSteppedOverHoweverManyTheyAre) {
   EXPECT_EQ(whole.records, (std::vector<std::string>{"a", "b"}));
 }
 
+TEST(JavaBufferReaderTest, EmptyRecordWhoseLengthTakesSeveralBytesIsSteppedOver) {
+  const std::string zero("\x80\x80\x00", 3);
+  const Whole whole = read_whole(zero + framed("a") + zero + zero);
+  EXPECT_EQ(whole.ending, Next::end);
+  EXPECT_EQ(whole.records, std::vector<std::string>{"a"});
+}
+
 TEST(JavaBufferReaderTest, ReadingGoesOnAtAnOffset) {
   const std::string bytes = framed("first") + framed("second") + framed("third");
   const Whole whole = read_whole(bytes, framed("first").size());

@@ -108,12 +108,14 @@ std::int64_t DirectoryImport::take_turn(Lane& lane, const std::stop_token& stop)
       return lane.not_before_ns;
     case FileImport::Outcome::done:
       lane.pause_ns = kPauseMinNs;
+      // A file that is never what it was a moment ago must not keep the processor busy.
+      if (!ready.empty() && !lane.import->got_on()) lane.not_before_ns = now + lane.pause_ns;
       break;
     case FileImport::Outcome::stopped:
       break;
   }
   // What came or was written to while it was read shows in another look.
-  return ready.empty() ? due : now;
+  return ready.empty() ? due : std::max(now, lane.not_before_ns);
 }
 
 }  // namespace holdfast

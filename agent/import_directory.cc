@@ -70,10 +70,10 @@ ImportDirectory::Look ImportDirectory::look(std::int64_t age_min_ns) {
   const std::int64_t now = clock_.steady_ns();
   for (const DirectoryEntry& entry : *listed) {
     const auto created_ms = is_all_digits(entry.name) ? created_ms_of(entry.name) : std::nullopt;
-    if (!entry.is_regular || !created_ms) continue;
+    if (!created_ms) continue;
     ImportFile file{path() + "/" + entry.name, *created_ms, {}, &stats_};
     const auto identity = identity_of(file.path);
-    if (!identity) continue;  // its writer has deleted it, or it is something else by now
+    if (!identity) continue;  // a link, a pipe, or its writer has deleted it
     file.identity = *identity;
     ++stats_.pending_files;
     stats_.pending_bytes += identity->bytes;
@@ -91,7 +91,9 @@ ImportDirectory::Look ImportDirectory::look(std::int64_t age_min_ns) {
   }
   set_aside_ = std::move(aside);
   still_ = std::exchange(still_next_, {});
-  if (!look.ready.empty() && !may_delete()) look.ready.clear();
+  const bool stuck = !look.ready.empty() && !may_delete();
+  if (stuck) look.ready.clear();
+  if (!stuck && set_aside_.empty()) stats_.set_error("");
   return look;
 }
 

@@ -76,6 +76,7 @@ FileImport::~FileImport() { budget_.release(reserved_); }
 FileImport::Outcome FileImport::take(std::span<const ImportFile> files,
                                      const std::stop_token& stop) {
   Step step = Step::go_on;
+  got_on_ = false;
   for (const ImportFile& file : files) {
     step = stop.stop_requested() ? Step::stopped : take_file(file, stop);
     if (step != Step::go_on) break;
@@ -210,6 +211,7 @@ void FileImport::put_aside(const Open& open, std::string_view why) {
     give_up(open.file, renamed.error().message);
     return;
   }
+  got_on_ = true;
   ++open.file.stats->quarantined;
   log(LogLevel::error, "a damaged file is too large for quarantine and was renamed",
       {{"file", aside}, {"offset", open.reader.offset()}, {"error", why}});
@@ -221,6 +223,7 @@ void FileImport::count_malformed() {
 }
 
 void FileImport::give_up(const ImportFile& file, const std::string& why) {
+  got_on_ = true;
   set_aside_.push_back(file);
   file.stats->set_error(file.path + ": " + why);
   log(LogLevel::error, "a file is left alone until it changes",
@@ -254,6 +257,7 @@ void FileImport::delete_finished() {
       give_up(file, gone.error().message);
       continue;
     }
+    got_on_ = true;
     ++file.stats->imported_files;
     --file.stats->pending_files;
     file.stats->pending_bytes -= file.identity.bytes;

@@ -50,6 +50,9 @@ class FileImport {
   /// be given again.
   Outcome take(std::span<const ImportFile> files, const std::stop_token& stop);
 
+  /// Whether the last take() was done with any file.
+  bool got_on() const { return got_on_; }
+
   /// Files that cannot be read, or be deleted after they were taken, since the last call.
   std::vector<ImportFile> set_aside() { return std::exchange(set_aside_, {}); }
 
@@ -81,6 +84,7 @@ class FileImport {
   const std::uint64_t record_bytes_max_;  // what a folder of this size can hold
   const std::uint64_t tail_bytes_max_;    // what a quarantine of this size can hold
   IngestBatch batch_;
+  bool got_on_ = false;
   std::uint64_t reserved_ = 0;        // of the budget
   bool stored_ = true;                // what the last commit() said
   std::vector<ImportFile> finished_;  // wholly in the batch

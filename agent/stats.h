@@ -49,7 +49,7 @@ struct ImportDirectoryStats {
     return last_error;
   }
   mutable std::mutex mutex;
-  std::string last_error;  // "" before the first
+  std::string last_error;  // "" while all is well
 };
 
 /// One exporter, one signal.

@@ -52,6 +52,13 @@ class TelemetryFixture : public ::testing::Test {
     return stats;
   }
 
+  ImportDirectoryStats& add_import(std::string path, Signal signal) {
+    auto& stats = *telemetry.imports.emplace_back(std::make_unique<ImportDirectoryStats>());
+    stats.directory = std::move(path);
+    stats.signal = signal;
+    return stats;
+  }
+
   AppendOutcome append(Signal signal, std::string_view bytes, std::uint32_t items) {
     NewRecord record;
     record.stored = bytes;

@@ -1,6 +1,9 @@
 // What is taken from an import directory, when, and what becomes of the files.
 #include <unistd.h>
 
+#include <functional>
+#include <utility>
+
 #include "tests/support/import_fixture.h"
 #include "tests/support/java_files.h"
 
@@ -99,77 +102,6 @@ TEST_F(DirectoryImportTest, ClockThatJumpsBackDelaysAFileByNoMoreThanTheMinimumA
   EXPECT_EQ(delivered(), requests({"a"}));
 }
 
-TEST_F(DirectoryImportTest, TornTailGoesToQuarantineAndWhatCameBeforeIsTaken) {
-  const std::string torn = framed(request("three")).substr(0, 9);
-  const std::string path = put(kOldMs, file_of({"one", "two"}) + torn);
-  EXPECT_EQ(take_all(), -1);
-  EXPECT_EQ(delivered(), requests({"one", "two"}));
-  EXPECT_EQ(left(), Names{});
-  const auto kept = quarantined();
-  ASSERT_EQ(kept.size(), 1U);
-  EXPECT_EQ(kept[0].bytes, torn);
-  EXPECT_NE(kept[0].line.find("\"reason\":\"corrupt\""), std::string::npos) << kept[0].line;
-  EXPECT_NE(kept[0].line.find(path + " at byte " + std::to_string(file_of({"one", "two"}).size()) +
-                              ": the file ends inside a record"),
-            std::string::npos)
-      << kept[0].line;
-  EXPECT_EQ(counted().failed, 1U);
-  EXPECT_EQ(directories.at(0)->quarantined, 1U);
-}
-
-TEST_F(DirectoryImportTest, RecordThatIsNoRequestStandsAsideAndTheOthersAreTaken) {
-  const std::string bad =
-      "\x0f"
-      "bad";
-  put(kOldMs, file_of({"one"}) + framed(bad) + framed(bad) + file_of({"two"}));
-  put(kOldMs - 1, framed(bad) + file_of({"three"}));
-  EXPECT_EQ(take_all(), -1);
-  EXPECT_EQ(delivered(), requests({"one", "two", "three"}));
-  EXPECT_EQ(left(), Names{});
-  const auto kept = quarantined();
-  ASSERT_EQ(kept.size(), 3U);
-  for (const Quarantined& each : kept) EXPECT_EQ(each.bytes, bad);
-  EXPECT_EQ(counted().accepted, 3U);
-  EXPECT_EQ(counted().failed, 3U);
-}
-
-TEST_F(DirectoryImportTest, FileOfGarbageCostsAFewEntriesAndIsKeptWhole) {
-  std::string garbage;
-  for (int i = 0; i < 10'000; ++i) garbage += "\x03\x0f\x01\x02";
-  put(kOldMs, garbage);
-  EXPECT_EQ(take_all(), -1);
-  EXPECT_EQ(left(), Names{});
-  const auto kept = quarantined();
-  EXPECT_EQ(kept.size(), 8U);
-  std::string bytes;
-  for (const Quarantined& each : kept)
-    bytes += each.bytes.size() == 3 ? framed(each.bytes) : each.bytes;
-  EXPECT_EQ(bytes, garbage);
-}
-
-TEST_F(DirectoryImportTest, DamageTooLargeForQuarantineIsRenamedAndNothingOfItIsLost) {
-  options.folder_bytes_max = 1 << 20;
-  options.quarantine_bytes_max = 128 << 10;
-  const std::string bytes =
-      file_of({"one"}) + reference::varint(5'000'000) + std::string(100'000, 'x');
-  const std::string path = put(kOldMs, bytes);
-  EXPECT_EQ(take_all(), -1);
-  EXPECT_EQ(delivered(), requests({"one"}));
-  ASSERT_TRUE(std::filesystem::exists(path + ".corrupt"));
-  EXPECT_EQ(std::filesystem::file_size(path + ".corrupt"), bytes.size());
-  EXPECT_EQ(left().size(), 1U);
-  EXPECT_TRUE(quarantined().empty());
-  EXPECT_EQ(take_all(), -1);
-  EXPECT_EQ(delivered(), Names{}) << "it is not taken again";
-}
-
-TEST_F(DirectoryImportTest, RequestWithoutItemsIsNothing) {
-  put(kOldMs, framed(reference::nest(1, "")) + std::string(3, '\0') + file_of({"one"}));
-  EXPECT_EQ(take_all(), -1);
-  EXPECT_EQ(delivered(), requests({"one"}));
-  EXPECT_TRUE(quarantined().empty());
-}
-
 TEST_F(DirectoryImportTest, FullBufferIsWaitedForWithoutLossOrRepetition) {
   for (const Overflow overflow : {Overflow::reject, Overflow::drop_oldest}) {
     import.reset();
@@ -207,6 +139,75 @@ TEST_F(DirectoryImportTest, FullBufferIsWaitedForWithoutLossOrRepetition) {
     open_log();
     import.reset();
   }
+}
+
+TEST_F(DirectoryImportTest, FilesStayUntilTheirRecordsAreStored) {
+  options.free_bytes_min = 1ULL << 50;  // no disk has as much
+  put(kOldMs + 1, file_of({"one"}));
+  put(kOldMs, file_of({"two", "three"}));
+  EXPECT_EQ(take_all(), 1'000);
+  EXPECT_EQ(left().size(), 2U);
+  EXPECT_EQ(counted().accepted, 0U);
+  EXPECT_EQ(counted().refused, 3U);
+  EXPECT_EQ(budget.used(), 0U);
+  clock.advance_ms(1'000);
+  EXPECT_EQ(take_all(), 2'000) << "the pause grows";
+
+  options.free_bytes_min = 0;
+  import.reset();
+  open_log();
+  open_import();
+  EXPECT_EQ(take_all(), -1);
+  EXPECT_EQ(delivered(), requests({"one", "two", "three"}));
+  EXPECT_EQ(left(), Names{});
+}
+
+TEST_F(DirectoryImportTest, FileOfAFailedGroupIsNotDeletedWithTheNextGroup) {
+  put(kOldMs, file_of({"two"}));
+  open_import();
+  const std::string away = temp.path() + "/away";
+  std::filesystem::rename(options.directory, away);
+  EXPECT_EQ(take_all(), 1'000);
+  std::filesystem::rename(away, options.directory);
+  // The bad record makes a group of its own of what comes before it.
+  put(kOldMs + 2'000, file_of({"one"}) + framed("\x0f") + std::string(1, '\x09'));
+  clock.advance_ms(1'000);
+  EXPECT_EQ(take_all(), -1);
+  EXPECT_EQ(delivered(), requests({"one", "two"}));
+  EXPECT_EQ(quarantined().size(), 2U);
+  EXPECT_EQ(left(), Names{});
+}
+
+/// Calls back when it is asked for the time, as a commit does.
+class CallingClock final : public Clock {
+ public:
+  std::int64_t unix_ns() const override {
+    if (const auto call = std::exchange(call_, {})) call();
+    return system_clock().unix_ns();
+  }
+  std::int64_t steady_ns() const override { return system_clock().steady_ns(); }
+  void call_once(std::function<void()> call) { call_ = std::move(call); }
+
+ private:
+  mutable std::function<void()> call_;
+};
+
+TEST_F(DirectoryImportTest, FileThatIsAppendedToBeforeItsDeletionStays) {
+  CallingClock calling;
+  auto opened = Log::open(posix_filesystem(), calling, options, {"up"});
+  ASSERT_TRUE(opened.ok());
+  log = std::move(*opened);
+  open_import();
+  const std::string path = put(kOldMs, file_of({"one"}));
+  calling.call_once([&] { write(path, file_of({"one", "two"}), 0); });
+  EXPECT_EQ(take_all(), 1'000);
+  ASSERT_EQ(left().size(), 1U);
+  clock.advance_ms(33'000);
+  EXPECT_EQ(take_all(), -1);
+  EXPECT_EQ(delivered(), requests({"one", "one", "two"}));
+  EXPECT_EQ(left(), Names{});
+  import.reset();
+  log.reset();
 }
 
 TEST_F(DirectoryImportTest, SpentBudgetPausesTheImportAndLosesNothing) {
@@ -303,6 +304,7 @@ TEST_F(DirectoryImportTest, FileThatCannotBeReadDoesNotHoldUpTheOthers) {
   std::filesystem::permissions(closed, std::filesystem::perms(0644));
   EXPECT_EQ(take_all(), -1);
   EXPECT_EQ(delivered(), requests({"closed"}));
+  EXPECT_EQ(directories.at(0)->error(), "");
 }
 
 TEST_F(DirectoryImportTest, DirectoryThatIsNotThereYetIsNoError) {
@@ -322,77 +324,6 @@ TEST_F(DirectoryImportTest, SignalWithoutAPipelineIsLeftAlone) {
   EXPECT_EQ(take_all(), -1);
   EXPECT_EQ(left("logs").size(), 1U);
   EXPECT_EQ(directories.size(), 1U);
-}
-
-// ---- the thread ----
-
-class DirectoryImportThreadTest : public DirectoryImportTest {
- protected:
-  DirectoryImportThreadTest() {
-    config.age_min = milliseconds(0);
-    import_clock = &system_clock();
-  }
-
-  /// As the library does it since 1.59: whole before it has its name.
-  void move_in(const std::string& bytes, const std::string& into) {
-    const std::string path = folder(into) + "/" + std::to_string(++last_ms_);
-    std::ofstream(path + ".tmp", std::ios::binary) << bytes;
-    std::filesystem::rename(path + ".tmp", path);
-  }
-
-  /// True when the log has something within half a minute.
-  bool wait_stored() {
-    return log->reader("up").wait_readable(
-        {}, std::chrono::steady_clock::now() + std::chrono::seconds(30));
-  }
-
- private:
-  std::int64_t last_ms_ = 1'700'000'000'000;
-};
-
-TEST_F(DirectoryImportThreadTest, FileThatIsMovedInIsTaken) {
-  open_import();
-  import->start();
-  for (const char* name : {"first", "second"}) {
-    move_in(file_of({name}), "spans");
-    ASSERT_TRUE(wait_stored()) << name;
-    EXPECT_EQ(delivered(), requests({name}));
-  }
-}
-
-TEST_F(DirectoryImportThreadTest, DirectoryThatAppearsIsWatchedFromThenOn) {
-  config.directories[0] = {folder("a/b/spans")};
-  open_import();
-  import->start();
-  for (const char* name : {"first", "second", "third"}) {
-    // Gone and back again, once: another directory by the same name.
-    if (name == std::string("second")) std::filesystem::remove_all(folder("a"));
-    std::filesystem::create_directories(folder("a/b/spans"));
-    move_in(file_of({name}), "a/b/spans");
-    ASSERT_TRUE(wait_stored()) << name;
-    EXPECT_EQ(delivered(), requests({name}));
-  }
-}
-
-TEST_F(DirectoryImportThreadTest, YoungFileIsTakenByTheClockAlone) {
-  config.age_min = milliseconds(300);
-  const std::int64_t now_ms = system_clock().unix_ns() / kNsPerMs;
-  std::ofstream(folder() + "/" + std::to_string(now_ms)) << file_of({"young"});
-  open_import();
-  import->start();
-  ASSERT_TRUE(wait_stored());
-  EXPECT_GE(system_clock().unix_ns() / kNsPerMs - now_ms, 300);
-  EXPECT_EQ(delivered(), requests({"young"}));
-}
-
-TEST_F(DirectoryImportThreadTest, StopWaitsForNoTimer) {
-  config.age_min = milliseconds(3'600'000);
-  put(0, file_of({"young for an hour"}));
-  open_import();
-  import->start();
-  const auto before = std::chrono::steady_clock::now();
-  import->stop();
-  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));
 }
 
 }  // namespace

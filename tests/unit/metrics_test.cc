@@ -91,10 +91,30 @@ TEST_F(MetricsTest, OurCountersEndInTotalAndOurGaugesDoNot) {
   EXPECT_GT(ours, 30);
 }
 
+TEST_F(MetricsTest, ImportDirectoriesAreToldApart) {
+  add_import("/srv/spans", Signal::traces).imported_files = 3;
+  ImportDirectoryStats& logs = add_import("/srv/logs", Signal::logs);
+  logs.pending_files = 2;
+  logs.pending_bytes = 999;
+  logs.quarantined = 1;
+  const Exposition shown = scrape();
+  const auto of_logs = [&](const std::string& name) {
+    return shown.value(name, {{"directory", "/srv/logs"}, {"signal", "logs"}});
+  };
+  EXPECT_EQ(shown.value("holdfast_import_files_total",
+                        {{"directory", "/srv/spans"}, {"signal", "traces"}}),
+            3);
+  EXPECT_EQ(of_logs("holdfast_import_files_total"), 0);
+  EXPECT_EQ(of_logs("holdfast_import_pending_files"), 2);
+  EXPECT_EQ(of_logs("holdfast_import_pending_bytes"), 999);
+  EXPECT_EQ(of_logs("holdfast_import_quarantined_total"), 1);
+}
+
 TEST_F(MetricsTest, OperatorsReadOfEachOfOurMetrics) {
   open_log(Signal::traces, {"otlp_http"});
   add_receiver("otlp", "http");
   add_exporter("otlp_http");
+  add_import("/srv/spans", Signal::traces);
   std::ifstream file(HOLDFAST_SOURCE_DIR "/docs/operations.md");
   const std::string document{std::istreambuf_iterator<char>(file), {}};
   const Exposition shown = scrape();

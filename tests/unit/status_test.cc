@@ -76,6 +76,23 @@ TEST_F(StatusTest, HealthyAgentIsOkAndSaysSinceWhen) {
   EXPECT_EQ(shown["signals"]["logs"].error(), simdjson::NO_SUCH_FIELD);
 }
 
+TEST_F(StatusTest, ImportDirectoriesShowWhatWaitsInThemAndWhatIsWrong) {
+  ImportDirectoryStats& stats = add_import("/srv/spans", Signal::traces);
+  stats.pending_files = 2;
+  stats.pending_bytes = 999;
+  stats.imported_files = 7;
+  stats.quarantined = 1;
+  stats.set_error("cannot be written");
+  const auto shown = status();
+  EXPECT_EQ(string_at(shown, "/imports/0/directory"), "/srv/spans");
+  EXPECT_EQ(string_at(shown, "/imports/0/signal"), "traces");
+  EXPECT_EQ(number_at(shown, "/imports/0/pending_files"), 2);
+  EXPECT_EQ(number_at(shown, "/imports/0/pending_bytes"), 999);
+  EXPECT_EQ(number_at(shown, "/imports/0/imported_files"), 7);
+  EXPECT_EQ(number_at(shown, "/imports/0/quarantined"), 1);
+  EXPECT_EQ(string_at(shown, "/imports/0/last_error"), "cannot be written");
+}
+
 TEST_F(StatusTest, OutageShowsBacklogErrorAndNextRetry) {
   ExporterSignalStats& stats = add_exporter("up").signals[index_of(Signal::metrics)];
   open_log(Signal::metrics, {"up"});

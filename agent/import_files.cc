@@ -62,8 +62,7 @@ FileImport::FileImport(const ImportTarget& target, ReceiverSignalStats& stats, B
       stats_(stats),
       budget_(budget),
       group_bytes_max_(std::clamp<std::uint64_t>(target.folder_bytes_max / 8, 1, kGroupBytesMax)),
-      record_bytes_max_(
-          less(target.folder_bytes_max - target.quarantine_bytes_max, kOverheadBytes)),
+      record_bytes_max_(less(target.log->record_bytes_max(), kOverheadBytes)),
       tail_bytes_max_(std::min(less(target.quarantine_bytes_max, kOverheadBytes), kTailBytesMax)),
       batch_([&target] {
         SignalLogs logs{};
@@ -300,7 +299,7 @@ bool FileImport::has_room(std::uint64_t bytes) const {
   const LogStats stats = target_.log->stats();
   const std::uint64_t used = stats.allocated_bytes - stats.quarantine_bytes;
   const std::uint64_t room = target_.folder_bytes_max - target_.quarantine_bytes_max;
-  return used == 0 || used + bytes <= room / 4 * 3;
+  return stats.segments == 0 || used + bytes <= room / 4 * 3;
 }
 
 bool FileImport::reserve(const Open& open, std::uint64_t bytes) {

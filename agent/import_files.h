@@ -81,7 +81,7 @@ class FileImport {
   ReceiverSignalStats& stats_;
   ByteBudget& budget_;
   const std::uint64_t group_bytes_max_;
-  const std::uint64_t record_bytes_max_;  // what a folder of this size can hold
+  const std::uint64_t record_bytes_max_;  // what the log can hold
   const std::uint64_t tail_bytes_max_;    // what a quarantine of this size can hold
   IngestBatch batch_;
   bool got_on_ = false;

@@ -28,6 +28,7 @@ Result<SegmentReport> examine(const std::string& folder, const std::string& file
   auto steps = SegmentSteps::open(read_only_filesystem(), folder, file);
   if (!steps) return steps.error();
   SegmentReport report;
+  if (steps->header_was_damaged()) report.damaged_bytes = kSegmentHeaderBytes;
   while (!context.stop.stop_requested()) {
     const Step step = steps->next();
     progress.advance(step.length);

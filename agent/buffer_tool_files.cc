@@ -125,9 +125,11 @@ std::uint64_t file_bytes(const std::string& path) {
 
 Result<SegmentReader> open_segment(FileSystem& fs, const std::string& folder,
                                    const std::string& file) {
-  auto opened = SegmentReader::open(fs, folder + "/" + file);
+  // Nobody tries again here: what the disk cannot give is damage.
+  constexpr auto kAround = SegmentReader::Unreadable::is_damage;
+  auto opened = SegmentReader::open(fs, folder + "/" + file, kAround);
   if (opened || opened.error().code != ENOENT || !file.ends_with(".wip")) return opened;
-  return SegmentReader::open(fs, folder + "/" + file.substr(0, file.size() - 4) + ".seg");
+  return SegmentReader::open(fs, folder + "/" + file.substr(0, file.size() - 4) + ".seg", kAround);
 }
 
 std::vector<StoredCursor> read_cursors(const std::string& folder) {

@@ -35,7 +35,7 @@ std::vector<std::string> segment_files(const std::string& folder);
 
 std::uint64_t file_bytes(const std::string& path);
 
-/// Follows a segment that is sealed meanwhile. ENOENT: it is gone.
+/// Follows a segment that is sealed meanwhile, and reads around bad blocks. ENOENT: it is gone.
 Result<SegmentReader> open_segment(FileSystem& fs, const std::string& folder,
                                    const std::string& file);
 
@@ -58,6 +58,7 @@ class SegmentSteps {
                                    const std::string& file);
   SegmentReader::Step next();
   const SegmentHeader& header() const { return reader_.header(); }
+  bool header_was_damaged() const { return reader_.header_was_damaged(); }
   File& file() { return reader_.file(); }
   std::uint64_t size() const { return size_; }
   /// Holds the payload of the last step.

@@ -76,7 +76,7 @@ void Repair::repair_segment(const std::string& folder, std::string file) {
   auto scanned = scan_segment(fs_, folder, file);
   if (!scanned) {
     const Error& why = scanned.error();
-    if (why.code == 0 && !why.message.starts_with("unknown format version")) {
+    if (why.code == 0 && !SegmentReader::is_unknown_version(why)) {
       move_aside(folder, file, why.message);
     } else {
       fail(path, why.message + "; left alone");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "buffer/bad_blocks.h"
+
 namespace holdfast {
 namespace {
 
@@ -13,8 +15,9 @@ bool is_zero(File& file, std::uint64_t offset, std::uint64_t length) {
   while (length > 0) {
     const std::size_t wanted =
         static_cast<std::size_t>(std::min<std::uint64_t>(length, window.size()));
-    const auto got = file.pread(window.data(), wanted, offset);
-    if (!got || *got == 0) return false;
+    BadBlocks bad;
+    const auto got = pread_around(file, window.data(), wanted, offset, bad);
+    if (!got || *got == 0 || bad.count > 0) return false;
     if (std::string_view(window).substr(0, *got).find_first_not_of('\0') != std::string::npos) {
       return false;
     }
@@ -92,6 +95,10 @@ Result<SegmentScan> scan_segment(FileSystem& fs, const std::string& folder,
   scan.header = steps->header();
   scan.size = steps->size();
   scan.next_seq = scan.header.first_seq;
+  if (steps->header_was_damaged()) {
+    scan.damaged = true;
+    scan.parts.push_back({.length = kSegmentHeaderBytes, .seq = scan.next_seq});
+  }
   for (;;) {
     const Step step = steps->next();
     SegmentPart part;
@@ -117,6 +124,7 @@ Result<SegmentScan> scan_segment(FileSystem& fs, const std::string& folder,
         break;
       case Step::Kind::damage:
         part.empty = is_zero(steps->file(), step.offset, step.length);
+        if (step.has_header) part.items = step.header.item_count;
         break;
     }
     scan.damaged = scan.damaged || !part.record;
@@ -151,7 +159,8 @@ Result<std::string> read_part(FileSystem& fs, const std::string& path, const Seg
   auto file = fs.open(path, FileSystem::Mode::read);
   if (!file) return file.error();
   std::string bytes(static_cast<std::size_t>(part.length), '\0');
-  const auto got = (*file)->pread(bytes.data(), bytes.size(), part.offset);
+  BadBlocks bad;
+  const auto got = pread_around(**file, bytes.data(), bytes.size(), part.offset, bad);
   if (!got) return got.error();
   bytes.resize(*got);
   return bytes;

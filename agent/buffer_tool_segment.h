@@ -28,7 +28,7 @@ struct SegmentPart {
 
 struct SegmentScan {
   SegmentHeader header;
-  std::vector<SegmentPart> parts;  // all between header and seal
+  std::vector<SegmentPart> parts;  // all between header and seal; the header too if it is damaged
   std::uint64_t size = 0;
   std::uint64_t records = 0;
   std::uint64_t items = 0;
@@ -37,7 +37,7 @@ struct SegmentScan {
   bool damaged = false;  // some part is no record
 };
 
-/// Errors: errno; code 0 for a header that cannot be read (then nothing in it can be).
+/// Errors: errno; code 0 for a header past mending (then nothing in the file can be read).
 Result<SegmentScan> scan_segment(FileSystem& fs, const std::string& folder,
                                  const std::string& file);
 
@@ -49,7 +49,7 @@ Status rewrite_segment(FileSystem& fs, const std::string& folder, const std::str
 
 inline constexpr std::string_view kRewriteEnding = ".tmp";
 
-/// The bytes of one part as they lie there.
+/// The bytes of one part as they lie there; zeros for blocks that the disk cannot give.
 Result<std::string> read_part(FileSystem& fs, const std::string& path, const SegmentPart& part);
 
 }  // namespace holdfast

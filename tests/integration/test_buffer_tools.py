@@ -210,13 +210,14 @@ def test_what_changes_a_buffer_refuses_beside_an_agent(filled, tmp_path):
 
 
 def damage(agent):
-    """Breaks one payload, one header and leaves a torn tail and litter; returns items that are damaged at most."""
+    """Breaks a payload, a header, a segment's header, leaves a torn tail and litter; returns the items that it cost."""
     [file] = sorted((agent.buffer_directory / "traces").glob("*.seg"))
     content = bytearray(file.read_bytes())
     heads = [m.start() for m in re.finditer(b"HFRC", content)]
     items = [struct.unpack_from("<I", content, head + 32)[0] for head in heads]
     content[heads[1] + 80] ^= 1
     content[heads[2] + 20] ^= 1
+    content[30] ^= 1
     file.write_bytes(content)
     (file.parent / (file.name + ".tmp")).write_bytes(b"litter")
     [logs] = sorted((agent.buffer_directory / "logs").glob("*.seg"))
@@ -230,7 +231,7 @@ def damage(agent):
 def test_repair_keeps_all_that_is_whole_puts_damage_aside_and_has_nothing_to_do_again(stopped, upstream):
     agent, ids = stopped
     lost, metrics = damage(agent)
-    broken = b"X" * 64 + metrics.read_bytes()[64:]
+    broken = metrics.read_bytes().replace(b"HFRC", b"XXXX").replace(b"HOLDFAST", b"DESTROYD")
     metrics.write_bytes(broken)
     before = files_of(agent.buffer_directory)
     assert tool(agent, "verify").returncode == 1
@@ -247,7 +248,7 @@ def test_repair_keeps_all_that_is_whole_puts_damage_aside_and_has_nothing_to_do_
     assert len(ids) - len(readable) >= lost
     entries = [json.loads(line) for line in lines(
         holdfast("quarantine", "ls", "--json", "--directory", agent.buffer_directory))]
-    assert [e["reason"] for e in entries if e["signal"] == "traces"] == ["corrupt", "corrupt"]
+    assert [e["reason"] for e in entries if e["signal"] == "traces"] == ["corrupt"] * 3
     assert (metrics.parent / "quarantine" / metrics.name).read_bytes() == broken
     assert not list(agent.buffer_directory.rglob("*.tmp")) and not list(agent.buffer_directory.rglob("*.wip"))
     # All damaged bytes are there.
@@ -255,7 +256,7 @@ def test_repair_keeps_all_that_is_whole_puts_damage_aside_and_has_nothing_to_do_
     for entry in entries:
         if entry["signal"] == "traces":
             raw = holdfast("quarantine", "show", "--raw", "--directory", agent.buffer_directory, entry["id"])
-            assert raw.stdout in before[file] and len(raw.stdout) == entry["bytes"] > 64
+            assert raw.stdout in before[file] and len(raw.stdout) == entry["bytes"] >= 64
     repaired = files_of(agent.buffer_directory)
     again = tool(agent, "repair")
     assert again.returncode == 0 and b" 0 repaired, 0 bytes" in again.stdout
@@ -393,6 +394,22 @@ def test_a_terminal_gets_a_progress_bar_and_a_question(stopped):
         assert running.returncode == 0 and sorted(ids_of(tool(agent, "cat"))) == left
     os.close(master)
     os.close(terminal)
+
+
+def test_what_root_makes_belongs_to_the_owner_of_the_directory(make_agent):
+    agent = make_agent()
+    agent.buffer_directory.mkdir()
+    owner = 12345 if os.geteuid() == 0 else os.geteuid()
+    os.chown(agent.buffer_directory, owner, -1)
+    body = otlp.make_request("logs", new_ids(1))
+    outside = agent.directory / "outside"
+    outside.write_text("not the agent's")
+    (agent.buffer_directory / "link").symlink_to(outside)
+    done = tool(agent, "import", "--signal", "logs", "-", input=struct.pack(">I", len(body)) + body)
+    assert done.returncode == 0, done
+    made = [path for path in agent.buffer_directory.rglob("*") if path.name != "link"]
+    assert len(made) >= 3 and {path.stat().st_uid for path in made} == {owner}
+    assert outside.stat().st_uid == os.geteuid()
 
 
 def hexed(node):

@@ -168,6 +168,19 @@ TEST_F(BufferToolTest, RepairTakesOutTheDamageAndKeepsTheNumbers) {
   EXPECT_EQ(log->stats().quarantine_entries, 1U);
 }
 
+TEST_F(BufferToolTest, RepairWritesADamagedSegmentHeaderAnew) {
+  store({"one", "two"});
+  const std::string file = files(".seg").at(0);
+  overwrite(file, 0, std::string(kSegmentHeaderBytes, 'X'));
+  EXPECT_EQ(verify_buffer(directory.path(), context), kToolDamage);
+  ASSERT_EQ(repair_buffer(posix_filesystem(), directory.path(), false, context), kToolOk);
+  EXPECT_EQ(stored(), (std::vector<std::string>{"one", "two"}));
+  EXPECT_EQ(verify_buffer(directory.path(), context), kToolOk);
+  open();
+  EXPECT_EQ(log->stats().quarantine_entries, 1U);
+  EXPECT_EQ(claim_all(), (std::vector<std::string>{"one", "two"}));
+}
+
 TEST_F(BufferToolTest, RepairThatFailsAnywhereLosesNothingAndSucceedsTheNextTime) {
   using Operation = FaultyFileSystem::Operation;
   for (const Operation operation : {Operation::pwritev, Operation::fdatasync, Operation::rename,

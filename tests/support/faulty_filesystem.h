@@ -25,11 +25,12 @@ class FaultyFileSystem final : public FileSystem {
   };
   static constexpr std::size_t kOperations = 7;
 
-  /// The next `times` operations of this kind fail with `code`.
-  void fail(Operation operation, int code, int times = 1) {
+  /// After `passed` more operations of this kind the next `times` of them fail with `code`.
+  void fail(Operation operation, int code, int times = 1, int passed = 0) {
     Fault& fault = faults_.at(static_cast<std::size_t>(operation));
     fault.code = code;
     fault.times = times;
+    fault.passed = passed;
   }
   void heal() {
     for (Fault& fault : faults_) fault.times = 0;
@@ -74,6 +75,7 @@ class FaultyFileSystem final : public FileSystem {
   struct Fault {
     std::atomic<int> code{0};
     std::atomic<int> times{0};
+    std::atomic<int> passed{0};
     std::atomic<int> count{0};
   };
 
@@ -107,7 +109,7 @@ class FaultyFileSystem final : public FileSystem {
   Status check(Operation operation) {
     Fault& fault = faults_.at(static_cast<std::size_t>(operation));
     ++fault.count;
-    if (fault.times <= 0) return {};
+    if (fault.times <= 0 || fault.passed-- > 0) return {};
     --fault.times;
     return Error{fault.code, "ordered by the test"};
   }

@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from agent import BINARY, Agent  # noqa: E402
+from load import Load  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
 
@@ -56,3 +57,19 @@ def make_agent(tmp_path, upstream, request):
 @pytest.fixture
 def agent(make_agent):
     return make_agent().start()
+
+
+@pytest.fixture
+def filled(make_agent, upstream):
+    """A running agent with requests of all signals in its buffer, the upstream away: (agent, ids acknowledged)."""
+    upstream.down()
+    agent = make_agent().start()
+    load = Load(agent, clients=6, items=7, padding=100, limit=12).start().join()
+    return agent, sorted(load.acknowledged_ids())
+
+
+@pytest.fixture
+def stopped(filled):
+    agent, ids = filled
+    assert agent.stop() == 0
+    return agent, ids

@@ -107,6 +107,7 @@ std::optional<Segment> LogImpl::examine(const SegmentName& name, const std::stri
   segment.allocated = allocated ? *allocated : *size;
   if (segment.first_seq != name.first_seq) {
     report("a segment's name lies: the numbers inside it count", path);
+    take_up_seq(name.first_seq + 1);  // no new file may get this name
   }
   if (!read_seal(*reader, *size, segment)) scan_whole(*reader, *size, segment);
   if (segment.records == 0 || segment.next_seq > kSeqTakenUpMax) {

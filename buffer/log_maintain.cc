@@ -139,7 +139,10 @@ void LogImpl::seal_active(bool sync) {
   const iovec part{bytes.data(), bytes.size()};
   // The seal only saves a scan at the next start: without it nothing is lost.
   Status status = active_->file->pwritev({&part, 1}, active_->end);
-  if (status.ok() && sync) status = active_->file->fdatasync();
+  if (sync) {  // also without a seal: the records are still owed to the disk
+    const Status synced = active_->file->fdatasync();
+    if (status.ok()) status = synced;
+  }
   if (!status) note_error("a segment cannot be sealed", status.error());
   const std::string sealed_name = active_->stem + ".seg";
   const Status renamed = with_reserve(

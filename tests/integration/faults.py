@@ -76,6 +76,11 @@ class Injection:
         self._trace.seek(0)
         return self._trace.read().count("(INJECTED)")
 
+    def delayed(self):
+        """How many calls have been held up by now."""
+        self._trace.seek(0)
+        return self._trace.read().count("(DELAYED)")
+
     def __exit__(self, *_):
         if self._strace.poll() is None:
             self._strace.send_signal(signal.SIGINT)  # strace lets go of all threads

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import shutil
 import socket
 import statistics
 import time
@@ -79,6 +80,22 @@ def with_a_large_attribute(ids, padding):
     return body
 
 
+@pytest.fixture
+def agent_with(make_agent):
+    """Makes agents whose many files go as soon as the test ends."""
+    made = []
+
+    def make(name, **options):
+        made.append(make_agent(name, **options))
+        return made[-1]
+
+    yield make
+    for agent in made:
+        if agent.running():
+            agent.kill()
+        shutil.rmtree(agent.buffer_directory, ignore_errors=True)
+
+
 def fill(agent, payload_of):
     directory = agent.buffer_directory / "logs"
     directory.mkdir(parents=True, exist_ok=True)
@@ -89,10 +106,10 @@ def fill(agent, payload_of):
     return directory
 
 
-def test_a_start_on_ten_thousand_segments_of_ten_gigabytes(make_agent, upstream):
+def test_a_start_on_ten_thousand_segments_of_ten_gigabytes(agent_with, upstream):
     upstream.down()
-    empty = cost_of_a_start(make_agent("empty"))
-    agent = make_agent("full", buffer={"max_folder_size": "20GiB", "min_free": "0"})
+    empty = cost_of_a_start(agent_with("empty"))
+    agent = agent_with("full", buffer={"max_folder_size": "20GiB", "min_free": "0"})
     payload = segments.Payload(with_a_large_attribute(new_ids(3), 1 << 20))
     directory = fill(agent, lambda seq: (payload, 4))
     assert sum(path.stat().st_size for path in directory.iterdir()) > 10 * 10**9
@@ -108,9 +125,9 @@ def test_a_start_on_ten_thousand_segments_of_ten_gigabytes(make_agent, upstream)
     assert full.mebibytes - empty.mebibytes < MEMORY_MIB_MAX
 
 
-def test_ten_thousand_segments_come_in_order_and_go(make_agent, upstream):
+def test_ten_thousand_segments_come_in_order_and_go(agent_with, upstream):
     upstream.down()
-    agent = make_agent(buffer={"min_free": "0"})
+    agent = agent_with("full", buffer={"min_free": "0"})
     wanted = []
 
     def one(_):

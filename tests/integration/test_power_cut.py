@@ -8,6 +8,7 @@ import contextlib
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -203,8 +204,15 @@ def acknowledged_before(load, at_ns):
     return {i for at, ids in load.acknowledged_at if at <= at_ns for i in ids}
 
 
-def cut_often(tmp_path, file_system, durability, seconds, cuts, moods=("ok", 503)):
-    cut = PowerCut(tmp_path / "power", file_system, durability)
+@pytest.fixture
+def directory(tmp_path):
+    """Images and journals are large: they go as soon as they have served."""
+    yield tmp_path / "power"
+    shutil.rmtree(tmp_path / "power", ignore_errors=True)
+
+
+def cut_often(directory, file_system, durability, seconds, cuts, moods=("ok", 503)):
+    cut = PowerCut(directory, file_system, durability)
     cut.live(seconds, moods)
     looked_for = 0
     for moment in cut.moments(cuts):
@@ -214,20 +222,20 @@ def cut_often(tmp_path, file_system, durability, seconds, cuts, moods=("ok", 503
 
 
 @pytest.mark.parametrize("file_system", FILE_SYSTEMS)
-def test_a_power_cut_at_any_moment_loses_nothing_acknowledged(file_system, tmp_path):
-    cut_often(tmp_path, file_system, "batch", 12, 25 if file_system == "ext4" else 10)
+def test_a_power_cut_at_any_moment_loses_nothing_acknowledged(file_system, directory):
+    cut_often(directory, file_system, "batch", 12, 25 if file_system == "ext4" else 10)
 
 
-def test_a_power_cut_costs_at_most_the_interval(tmp_path):
-    cut_often(tmp_path, "ext4", "interval", 12, 15, moods=[503])
+def test_a_power_cut_costs_at_most_the_interval(directory):
+    cut_often(directory, "ext4", "interval", 12, 15, moods=[503])
 
 
-def test_a_power_cut_without_durability_still_starts(tmp_path):
-    cut_often(tmp_path, "ext4", "none", 8, 10)
+def test_a_power_cut_without_durability_still_starts(directory):
+    cut_often(directory, "ext4", "none", 8, 10)
 
 
-def test_the_power_fails_again_while_the_agent_recovers(tmp_path):
-    cut = PowerCut(tmp_path / "power", "ext4", "batch")
+def test_the_power_fails_again_while_the_agent_recovers(directory):
+    cut = PowerCut(directory, "ext4", "batch")
     cut.live(6)
     for number, moment in enumerate(cut.moments(8)):
         image, what = cut.image_after_a_cut(moment)

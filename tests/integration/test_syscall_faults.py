@@ -1,8 +1,10 @@
 """System calls of the running agent fail or kill it, by strace: what was answered 200 is delivered all the same."""
 
 import itertools
+import time
 
 import pytest
+import requests
 
 from agent import wait_until
 from faults import (CALLS, TRACEABLE, Injection, assert_all_acknowledged_came, assert_all_delivered, injecting_strace,
@@ -136,6 +138,29 @@ def test_a_start_on_a_failing_disk_succeeds_and_loses_nothing(call, make_agent, 
     wait_until_taken(taken, 20)
     taken.stop()
     assert_delivered_or_in_quarantine(agent, [load, taken], upstream)
+
+
+@pytest.mark.parametrize("call", ["fdatasync", "pwritev"])
+def test_a_disk_that_hangs_holds_up_answers_and_nothing_else(call, make_agent, upstream):
+    agent = make_agent(buffer=SMALL_FILES)
+    agent.prefix = TRACEABLE
+    agent.start()
+    load = Load(agent, clients=6, items=5, padding=100, pause=0.002).start()
+    wait_until_taken(load)
+    with Injection(agent, call, "delay_enter=1500000") as injection:
+        for _ in range(2):
+            hits = injection.delayed()
+            wait_until(lambda: injection.delayed() > hits, 30, "a call that hangs")
+            began = time.monotonic()
+            for path in ("/", "/status", "/metrics"):
+                assert requests.get(agent.health_url(path), timeout=5).status_code == 200
+            assert time.monotonic() - began < 1.2, "the health port hangs with the disk"
+        assert load.refused == 0
+    wait_until_taken(load, 50)
+    load.stop()
+    assert_all_delivered(load, upstream)
+    agent.wait_empty()
+    assert agent.stop() == 0
 
 
 def kill_at(agent, load, call, number):

@@ -99,16 +99,22 @@ class MemoryDisk:
         self.inside = pathlib.Path(directory)
         self.inside.mkdir(parents=True, exist_ok=True)
         space = ["--mount"] if os.geteuid() == 0 and _works(["unshare", "--mount", "true"]) else ["--mount", "--map-root-user"]
-        mount = f'mount -t tmpfs -o size={size}{options} holdfast-test "$0" && echo mounted && exec cat'
+        mount = f'mount -t tmpfs -o size={size}{options} holdfast-test "$0" && echo done && exec sh'
         self._holder = subprocess.Popen(["unshare", *space, "sh", "-c", mount, self.inside], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        if self._holder.stdout.readline() != "mounted\n":
+        if self._holder.stdout.readline() != "done\n":
             pytest.fail("no tmpfs can be mounted: this test needs CAP_SYS_ADMIN or user namespaces "
                         f"(sysctl kernel.unprivileged_userns_clone=1): {self._holder.stderr.read()}")
         pid = self._holder.pid
         user = ["--user", "--preserve-credentials"] if "--map-root-user" in space else []
         self.prefix = ["nsenter", "--target", str(pid), *user, "--mount", "--"]
         self.outside = pathlib.Path(f"/proc/{pid}/root{self.inside}")
+
+    def remount(self, option):
+        """"ro" or "rw"."""
+        self._holder.stdin.write(f"mount -o remount,bind,{option} '{self.inside}' && echo done || exit\n")
+        self._holder.stdin.flush()
+        assert self._holder.stdout.readline() == "done\n", self._holder.stderr.read()
 
     def free_bytes(self):
         room = os.statvfs(self.outside)

@@ -99,14 +99,14 @@ def test_a_lock_file_of_somebody_else_is_named(plain_agent):
 
 def test_a_read_only_file_system_is_named(make_agent, tmp_path):
     disk = MemoryDisk(tmp_path / "disk", 1 << 20)
+    agent = make_agent(buffer={"directory": str(disk.inside / "buffer"), "min_free": "0", "max_file_size": "64KiB",
+                               "max_folder_size": "8MiB"})
+    agent.prefix = disk.prefix
     try:
         (disk.outside / "buffer").mkdir()
-        agent = make_agent(buffer={"directory": str(disk.inside / "buffer"), "min_free": "0", "max_file_size": "64KiB",
-                                   "max_folder_size": "8MiB"})
-        agent.prefix = disk.prefix
-        subprocess.run([*disk.prefix, "mount", "-o", "remount,ro", disk.inside], check=True)
+        disk.remount("ro")
         refuses_to_start(agent, str(disk.inside / "buffer"), "Read-only file system")
-        subprocess.run([*disk.prefix, "mount", "-o", "remount,rw", disk.inside], check=True)
+        disk.remount("rw")
         agent.start()
         assert Load(agent, limit=2).start().join().refused == 0
     finally:

@@ -141,6 +141,8 @@ void CheckedLog::check_refusal(std::uint64_t bytes, const Before& before) {
   std::uint64_t segments = 0;
   for (const auto& [first_seq, segment] : model_.segments) segments += segment.allocated;
   const std::uint64_t limit = bytes_for_segments();
+  // Files that cannot be deleted take room that nothing can win back.
+  if (fs_.failed_unlinks().size() != failed_unlinks_at_open_) return;
   // While the disk is full the reserve is owed as well.
   const std::uint64_t reserve = rounded_to_blocks(options_.folder_bytes_max / 64);
   const bool floor = before.free_bytes < options_.free_bytes_min + reserve + bytes;
@@ -152,20 +154,26 @@ void CheckedLog::check_refusal(std::uint64_t bytes, const Before& before) {
 
 // ---- readers ----------------------------------------------------------------------------------
 
+bool CheckedLog::is_in_window(const ModelSegment& segment) const {
+  const std::int64_t age = clock_.steady_ns() - segment.created_steady_ns;
+  return options_.drain == DrainMode::live ||
+         (segment.sealed && age >= options_.read_age_min.count() * kNsPerMs);
+}
+
 std::vector<std::uint32_t> CheckedLog::expected_claim(const ModelReader& reader,
                                                       const ClaimLimits& limits, bool& more) const {
   std::vector<std::uint32_t> expected;
   std::uint64_t items = 0;
   std::uint64_t raw_bytes = 0;
   more = false;
+  // Also a segment without a whole record holds up what comes behind it.
+  std::uint64_t blocked_from = UINT64_MAX;
+  for (auto at = model_.segments.upper_bound(reader.position); at != model_.segments.end(); ++at) {
+    if (!is_in_window(at->second)) blocked_from = std::min(blocked_from, at->first);
+  }
   for (auto at = model_.log.lower_bound(reader.position); at != model_.log.end(); ++at) {
     const ModelRecord& record = model_.records.at(at->second);
-    const ModelSegment* const segment = model_.segment_of(at->first);
-    if (options_.drain == DrainMode::windowed &&
-        (!segment->sealed || clock_.steady_ns() - segment->created_steady_ns <
-                                 options_.read_age_min.count() * kNsPerMs)) {
-      break;
-    }
+    if (!is_in_window(*model_.segment_of(at->first)) || at->first >= blocked_from) break;
     if (!expected.empty() &&
         (items + record.items() > limits.items_max ||
          raw_bytes + record.size > limits.raw_bytes_max || expected.size() >= limits.records_max)) {
@@ -279,147 +287,6 @@ void CheckedLog::quarantine(std::string_view name) {
   tell("quarantine of " + std::string(name));
   if (kept.ok()) note_quarantined(entry);
   if (kept.ok() || !stopped()) acknowledge(name);
-}
-
-// ---- upkeep -----------------------------------------------------------------------------------
-
-void CheckedLog::maintain() {
-  if (!runs()) return;
-  const Before before = this->before();
-  const std::int64_t now = clock_.steady_ns();
-  log_->maintain();
-  tell("upkeep at " + std::to_string(now / kNsPerMs));
-  const bool cursors_due = now - model_.cursors_saved_ns >= kNsPerSecond;
-  if (cursors_due) model_.cursors_saved_ns = now;
-  const bool disturbed = failed_since(before) || stopped();
-  if (!disturbed && cursors_due) cursors_are_durable();
-  const std::uint64_t oldest_before = model_.segments.empty() ? 0 : model_.segments.begin()->first;
-  observe_segments(DropReason::expired, 0, before);
-  if (disturbed) {
-    doom_unsynced();
-    check_stats(log_->stats());
-    return;
-  }
-  if (options_.durability == Durability::interval) {
-    const std::int64_t synced_through = now - options_.sync_interval.count() * kNsPerMs;
-    for (const auto& [seq, id] : model_.log) {
-      ModelRecord& record = model_.records.at(id);
-      if (record.appended_ns <= synced_through) record.durable = true;
-    }
-  }
-  for (const auto& [first_seq, segment] : model_.segments) {
-    const std::int64_t age = now - segment.created_steady_ns;
-    expect(segment.sealed || age < options_.write_age_max.count() * kNsPerMs,
-           "a segment past its age for writing is open after upkeep");
-  }
-  // Only the oldest is looked at, and deleting goes on for a while after it failed.
-  if (!model_.segments.empty() && model_.segments.begin()->first == oldest_before &&
-      fs_.failed_unlinks().size() == failed_unlinks_at_open_) {
-    const ModelSegment& oldest = model_.segments.begin()->second;
-    const std::int64_t age = now - oldest.created_steady_ns;
-    expect(age < options_.read_age_max.count() * kNsPerMs,
-           oldest.file + " is there after upkeep, " + std::to_string(age / kNsPerMs) + " ms old");
-  }
-  check_stats(log_->stats());
-}
-
-void CheckedLog::cursors_are_durable() {
-  for (const ReaderStats& shown : log_->stats().readers) {
-    ModelReader& reader = model_.reader(shown.name);
-    reader.written_cursor = reader.durable_cursor = reader.cursor = shown.next_seq;
-    reader.furthest = std::max(reader.furthest, shown.next_seq);
-  }
-}
-
-/// What `interval` had not synced before a sync failed may never be durable.
-void CheckedLog::doom_unsynced() {
-  if (options_.durability == Durability::batch) return;
-  for (const auto& [seq, id] : model_.log) model_.records.at(id).appended_ns = INT64_MAX;
-}
-
-void CheckedLog::close() {
-  if (!runs()) return;
-  const Before before = this->before();
-  tell("close");
-  log_->close();
-  if (!failed_since(before) && !stopped()) {
-    for (const auto& [seq, id] : model_.log) {
-      ModelRecord& record = model_.records.at(id);
-      const bool synced = options_.durability == Durability::interval;
-      if (synced && record.appended_ns != INT64_MAX) record.durable = true;
-    }
-    cursors_are_durable();
-  }
-  observe_segments(DropReason::expired, 0, before);
-  check_stats(log_->stats());
-  settle_gone();
-  log_.reset();
-}
-
-/// What was dropped while it was on its way upstream: the count that was to decide goes with the
-/// process.
-void CheckedLog::settle_gone() {
-  for (ModelReader& reader : model_.readers) {
-    for (const ModelReader::Claimed& claimed : reader.claimed) {
-      if (claimed.gone) model_.settle(claimed.id, model_.bit(reader));
-    }
-  }
-}
-
-void CheckedLog::kill() {
-  if (!ok()) return;
-  tell("kill");
-  settle_gone();
-  log_.reset();
-  fs_.kill();
-}
-
-void CheckedLog::lose_power(const CrashPolicy& policy) {
-  if (!ok()) return;
-  tell("power lost");
-  settle_gone();
-  log_.reset();
-  fs_.lose_power(policy);
-  clock_.boot(clock_.boot_id() + 1);
-  power_was_lost_ = true;
-}
-
-void CheckedLog::drain() {
-  if (!runs()) return;
-  const Before before = this->before();
-  if (options_.drain == DrainMode::windowed) {
-    clock_.advance_ms(std::max(options_.write_age_max, options_.read_age_min).count());
-    maintain();
-    clock_.advance_ms(options_.read_age_min.count());
-  }
-  for (std::size_t i = 0; i < model_.readers.size() && ok(); ++i) {
-    if (!model_.readers[i].configured) continue;
-    const std::string name = model_.readers[i].name;
-    rewind(name);
-    while (runs() && model_.pending(model_.readers[i]).records > 0) {
-      claim(name);
-      if (failed_since(before) || stopped()) return;
-      if (!expect(!model_.readers[i].claimed.empty(), "what is pending cannot be claimed")) return;
-      acknowledge(name);
-    }
-    claim(name);  // over what may be left of damage
-    acknowledge(name);
-  }
-  for (int i = 0; i < 2; ++i) {
-    clock_.advance_ms(2'000);
-    maintain();
-  }
-  if (!runs() || failed_since(before) || model_.configured_bits() == 0) return;
-  for (const ReaderStats& reader : log_->stats().readers) {
-    expect_equal(reader.pending_records, 0, "pending records after everything is delivered");
-    expect_equal(reader.pending_items, 0, "pending items after everything is delivered");
-  }
-  // What could not be deleted is found by the next start.
-  if (failed_at_open_ || fs_.failed_unlinks().size() != failed_unlinks_at_open_) return;
-  for (const DirectoryEntry& entry : fs_.disk().list(options_.directory)) {
-    expect(!entry.is_regular || entry.name.starts_with("cursor-") || entry.name == "reserve",
-           "left on the disk after everything is delivered: " + entry.name);
-  }
 }
 
 }  // namespace holdfast

@@ -77,9 +77,12 @@ class CheckedLog {
   void settle_append(const std::vector<std::uint32_t>& ids, AppendOutcome outcome,
                      const Before& before);
   void check_refusal(std::uint64_t bytes, const Before& before);
+  bool is_in_window(const ModelSegment& segment) const;
   std::vector<std::uint32_t> expected_claim(const ModelReader& reader, const ClaimLimits& limits,
                                             bool& more) const;
+  // checked_log_life.cc
   void cursors_are_durable();
+  void cursors_may_be_lost();
   void doom_unsynced();
   void settle_gone();
 
@@ -91,6 +94,7 @@ class CheckedLog {
   bool take_up_segment(std::uint64_t& first_seq, ModelSegment& segment);
   void forget_numbers();
   void take_up_readers(const std::vector<std::string>& names);
+  bool is_in_log(const ModelRecord& record) const;
   void check_nothing_lost();
   void note_quarantined(const QuarantineEntry& entry);
   void check_quarantine();

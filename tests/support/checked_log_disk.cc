@@ -253,7 +253,7 @@ void CheckedLog::take_up_readers(const std::vector<std::string>& names) {
     if (!reader.configured) {  // it was away: what went meanwhile is not its loss
       for (const std::uint32_t id : std::set<std::uint32_t>(model_.unsettled)) {
         const ModelRecord& record = model_.records.at(id);
-        const bool there = record.seq >= shown.next_seq && model_.log.contains(record.seq);
+        const bool there = record.seq >= shown.next_seq && is_in_log(record);
         if (!there) model_.settle(id, model_.bit(reader));
       }
     }
@@ -278,12 +278,17 @@ void CheckedLog::take_up_readers(const std::vector<std::string>& names) {
   }
 }
 
+bool CheckedLog::is_in_log(const ModelRecord& record) const {
+  const auto found = model_.log.find(record.seq);
+  return found != model_.log.end() && found->second == record.id;
+}
+
 /// Every record that is stored is in the log for each reader that is not done with it, unless it
 /// was to be lost with the power.
 void CheckedLog::check_nothing_lost() {
   for (const std::uint32_t id : std::set<std::uint32_t>(model_.unsettled)) {
     const ModelRecord& record = model_.records.at(id);
-    const bool there = model_.log.contains(record.seq) && model_.log.at(record.seq) == id;
+    const bool there = is_in_log(record);
     for (const ModelReader& reader : model_.readers) {
       if (!reader.configured || (record.settled & model_.bit(reader)) != 0) continue;
       if (there && record.seq >= reader.acknowledged) continue;

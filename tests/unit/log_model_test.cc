@@ -225,7 +225,11 @@ void run_seeds(std::uint64_t first, std::uint64_t count) {
 TEST(LogModelTest, RandomRunsDoWhatTheModelSays) {
   const bool one = std::getenv("HOLDFAST_SEED") != nullptr;
   run_seeds(from_environment("HOLDFAST_SEED", 1),
-            from_environment("HOLDFAST_SEEDS", one ? 1 : 500));
+            from_environment("HOLDFAST_SEEDS", one ? 1 : 1'000));
+}
+
+TEST(LogModelTest, LongRunOfRandomStepsDoesWhatTheModelSays) {
+  run_seeds(from_environment("HOLDFAST_SEED", 10'000), from_environment("HOLDFAST_SEEDS", 20'000));
 }
 
 TEST(LogModelTest, SeedsThatFailedOncePass) {

@@ -13,7 +13,12 @@ constexpr std::uint64_t kReserveShare = 64;  // of a small folder: its 64th part
 constexpr std::size_t kBeginningBytesMax = 1U << 20;
 
 /// Of two segments with the same numbers: which one stays?
+/// One whose name tells the truth: after a loss of power a new file may show blocks of an old one.
 bool is_better(const Segment& a, const Segment& b) {
+  const auto name_is_true = [](const Segment& segment) {
+    return parse_segment_name(segment.file)->first_seq == segment.first_seq;
+  };
+  if (name_is_true(a) != name_is_true(b)) return name_is_true(a);
   if (a.records != b.records) return a.records > b.records;
   if (a.created_unix_ns != b.created_unix_ns) return a.created_unix_ns < b.created_unix_ns;
   return a.file < b.file;

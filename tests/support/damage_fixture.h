@@ -36,6 +36,7 @@ class DamageFixture : public ::testing::Test {
   DamageFixture() {
     options.directory = kFolder;
     options.free_bytes_min = 0;
+    options.folder_bytes_max = 2U << 20;  // keeps the reserve small, which each start makes
     options.read_retry_pause = std::chrono::milliseconds(0);
     options.report = [this](std::string_view message, std::string_view detail) {
       reports.push_back(std::string(message) + " | " + std::string(detail));

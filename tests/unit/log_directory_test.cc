@@ -196,6 +196,7 @@ TEST_F(LogDirectoryTest, ANonceIsTakenFromWhatMostRecordsSay) {
 }
 
 TEST_F(LogDirectoryTest, AFileThatIsMadeToLookLikeManyRecordsDoesNotHoldAStartUp) {
+  options.folder_bytes_max = 64U << 20;
   std::string bytes(4U << 20, '\0');
   for (std::size_t at = 64; at + 64 <= bytes.size(); at += 64) {
     RecordHeader header;

@@ -165,7 +165,11 @@ bool LogImpl::read_seal(SegmentReader& reader, std::uint64_t size, Segment& segm
   const auto got = reader.file().pread(bytes.data(), bytes.size(), at);
   if (!got || *got != bytes.size()) return false;
   const auto header = parse_record_header({bytes.data(), bytes.size()}, reader.header().nonce);
-  if (!header || header->type != RecordType::seal || header->seq < segment.first_seq) return false;
+  if (!header || header->type != RecordType::seal) return false;
+  // One that cannot be true is not believed: the records tell.
+  if (header->seq <= segment.first_seq || header->request_count > header->seq - segment.first_seq) {
+    return false;
+  }
   segment.next_seq = header->seq;
   segment.items = header->item_total;
   segment.records = header->request_count;

@@ -45,4 +45,14 @@ for file in "${headers[@]}"; do
   grep -q '^#pragma once' "$file" || complain "$file: #pragma once is missing"
   head -n 1 "$file" | grep -q '^//' || complain "$file: a header begins with what it is for"
 done
+
+# docs/durability.md promises what tests show: each that it names has to be there.
+while IFS= read -r name; do
+  if [[ $name == test_* ]]; then
+    grep -qE "^def $name\(" tests/integration/test_*.py || complain "docs/durability.md: there is no $name"
+  else
+    grep -qE "^TEST(_F|_P)?\(${name%.*}, ${name#*.}\)" tests/unit/*_test.cc ||
+      complain "docs/durability.md: there is no $name"
+  fi
+done < <(grep -oE '`(test_[a-z0-9_]+|[A-Z][A-Za-z0-9]+\.[A-Z][A-Za-z0-9]+)`' docs/durability.md | tr -d '`')
 exit "$broken"

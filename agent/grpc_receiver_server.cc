@@ -1,7 +1,5 @@
 #include "agent/grpc_receiver_server.h"
 
-#include <absl/synchronization/mutex.h>
-#include <grpc/support/log.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -12,11 +10,10 @@
 #include <charconv>
 #include <climits>
 #include <cstring>
-#include <mutex>
 #include <optional>
 #include <string_view>
 
-#include "agent/logging.h"
+#include "agent/grpc_library.h"
 
 namespace holdfast {
 namespace {
@@ -137,21 +134,6 @@ Result<ListenAddresses> try_port(std::vector<Address> addresses, std::uint16_t p
   return result;
 }
 
-void forward_log(gpr_log_func_args* args) {
-  log(LogLevel::warn, "gRPC reports an error", {{"message", args->message}});
-}
-
-/// Once for the process, before its first server.
-void prepare_library() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    // Debian's absl watches the order of every lock: 8 µs a request.
-    absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-    gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
-    gpr_set_log_function(forward_log);
-  });
-}
-
 int to_int(std::chrono::milliseconds duration) {
   return static_cast<int>(std::min<std::int64_t>(duration.count(), INT_MAX));
 }
@@ -198,7 +180,7 @@ Result<ListenAddresses> listen_addresses(const std::string& endpoint) {
 Result<GrpcServer> start_grpc_server(const GrpcReceiverConfig& config,
                                      grpc::AsyncGenericService& service,
                                      std::size_t memory_bytes_max) {
-  prepare_library();
+  prepare_grpc_library();
   Result<ListenAddresses> listen = listen_addresses(config.endpoint);
   if (!listen.ok()) {
     return Error{listen.error().code, "OTLP/gRPC cannot listen on " + listen.error().message};

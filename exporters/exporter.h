@@ -43,8 +43,9 @@ struct SendResult {
   bool unanswered = false;  // a body, or part of it, went out and nothing came back: too large for
                             // the line, or it broke the upstream
   std::optional<std::chrono::milliseconds> retry_after;  // as the upstream asked
-  int status = 0;                                        // HTTP status, 0 when there was no answer
-  std::string message;  // for log and quarantine: transport error or body, cut to 1 KiB
+  int status = 0;  // HTTP status, or the one that a gRPC code stands for; 0 when no answer came
+  std::string_view rpc_code;  // the name of a gRPC code, a literal; "" over HTTP
+  std::string message;        // for log and quarantine: transport error or body, cut to 1 KiB
   std::uint64_t rejected_items = 0;  // from partial_success
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/grpc_library.h"
 #include "agent/logging.h"
 #include "buffer/clock.h"
 #include "buffer/filesystem.h"
@@ -18,6 +19,9 @@ std::unique_ptr<Exporter> make_exporter(const ExporterConfig& config, Signal sig
   switch (config.kind) {
     case ExporterConfig::Kind::otlp_http:
       return make_otlp_http_exporter(config.otlp_http, signal);
+    case ExporterConfig::Kind::otlp_grpc:
+      prepare_grpc_library();
+      return make_otlp_grpc_exporter(config.otlp_grpc, signal);
     case ExporterConfig::Kind::debug:
       return make_debug_exporter({config.debug_verbosity,
                                   [](std::string_view line) {

@@ -16,6 +16,7 @@
 
 #include "buffer/log.h"
 #include "exporters/local.h"
+#include "exporters/otlp_grpc.h"
 #include "exporters/otlp_http.h"
 #include "proto/signal.h"
 
@@ -81,10 +82,11 @@ struct RetryConfig {
 };
 
 struct ExporterConfig {
-  enum class Kind : std::uint8_t { otlp_http, debug, nop };
+  enum class Kind : std::uint8_t { otlp_http, otlp_grpc, debug, nop };
   std::string name;  // "otlp_http/backup" as written
   Kind kind = Kind::nop;
   OtlpHttpOptions otlp_http;
+  OtlpGrpcOptions otlp_grpc;
   DebugVerbosity debug_verbosity = DebugVerbosity::basic;
   RetryConfig retry;
   std::optional<BatchConfig> batch;  // sending_queue.batch

@@ -98,7 +98,11 @@ std::string components_yaml() {
   const std::vector<Kind> kinds{
       {"receivers", {{"otlp", "Beta", true}}},
       {"processors", {{"batch", "Beta", true}, {"memory_limiter", "Beta", true}}},
-      {"exporters", {{"debug", "Beta", true}, {"nop", "Beta", true}, {"otlp_http", "Beta", true}}},
+      {"exporters",
+       {{"debug", "Beta", true},
+        {"nop", "Beta", true},
+        {"otlp_grpc", "Beta", true},
+        {"otlp_http", "Beta", true}}},
       {"connectors", {}},
       {"extensions",
        {{"disk_buffer", "Beta", false},

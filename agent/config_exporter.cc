@@ -1,4 +1,6 @@
-// exporters: otlp_http (alias otlphttp), debug and nop.
+// exporters: otlp_http (alias otlphttp), debug and nop; what all exporters have in common.
+#include "agent/config_exporter.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -77,6 +79,8 @@ Keys tls_keys(OtlpHttpOptions& options) {
   return keys;
 }
 
+}  // namespace
+
 void read_retry(const Value& value, RetryConfig& retry) {
   const auto forever = [](const Value& v) {
     milliseconds ignored{0};
@@ -96,6 +100,8 @@ void read_retry(const Value& value, RetryConfig& retry) {
     retry.max_interval = retry.initial_interval;
   }
 }
+
+namespace {
 
 BatchConfig read_queue_batch(const Value& value) {
   BatchConfig batch;
@@ -135,6 +141,8 @@ Reader queue_enabled() {
   };
 }
 
+}  // namespace
+
 Keys queue_keys(DeclaredExporter& exporter) {
   const auto limits = "the buffer is limited by extensions::disk_buffer::max_folder_size";
   const auto words = [](const Value& value) {
@@ -158,6 +166,8 @@ Keys queue_keys(DeclaredExporter& exporter) {
       {"batch", batch},
   };
 }
+
+namespace {
 
 Keys transport_keys() {
   const auto connections = "each signal has one connection, kept open";
@@ -277,6 +287,8 @@ void read_exporters(const Value& section, Declared& declared) {
   declared.exporter_ids = read_components(section, "exporter",
                                           {{"otlp_http", with(read_otlp_http)},
                                            {"otlphttp", with(read_otlp_http)},
+                                           {"otlp_grpc", with(read_otlp_grpc)},
+                                           {"otlp", with(read_otlp_grpc)},
                                            {"debug", with(read_debug)},
                                            {"nop", with(read_nop)}});
 }

@@ -212,10 +212,10 @@ TEST(ConfigErrorsTest, UnsupportedComponentsSayWhatThereIs) {
     return "service: {pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}\n" + section;
   };
   expect_faults({
-      {with("receivers: {otlp: {protocols: {http: }}}\nexporters:\n  nop:\n  otlp: {endpoint: "
-            "x:4317}\n"),
-       "yaml:5:3: exporters::otlp: exporter \"otlp\" is not supported in this version (supported: "
-       "debug, nop, otlp_http, otlphttp)"},
+      {with("receivers: {otlp: {protocols: {http: }}}\nexporters:\n  nop:\n  kafka: {topic: x}\n"),
+       "yaml:5:3: exporters::kafka: exporter \"kafka\" is not supported in this version "
+       "(supported: "
+       "debug, nop, otlp, otlp_grpc, otlp_http, otlphttp)"},
       {with("receivers: {otlp: {protocols: {http: }}}\nexporters:\n  nop:\n  otlp_htp:\n"),
        "yaml:5:3: exporters::otlp_htp: exporter \"otlp_htp\" is not supported in this version (did "
        "you mean \"otlp_http\"?)"},

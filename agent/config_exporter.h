@@ -1,0 +1,17 @@
+// Between the files that read exporters: the sections that several kinds have, and the kinds that
+// have a file of their own. Single-threaded, as all of config*.
+#pragma once
+
+#include "agent/config_parts.h"
+
+namespace holdfast {
+
+/// `retry_on_failure`.
+void read_retry(const Value& value, RetryConfig& retry);
+
+/// The keys of `sending_queue`. `exporter` must outlive them.
+Keys queue_keys(DeclaredExporter& exporter);
+
+void read_otlp_grpc(const ComponentId& id, const Value& value, Declared& declared);
+
+}  // namespace holdfast

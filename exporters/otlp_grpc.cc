@@ -220,7 +220,7 @@ struct Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  GrpcChannel channel;  // first: it holds the library
+  GrpcChannel channel;  // first: it readies the library
   grpc_completion_queue* const queue;
   Metadata headers;
   Slice method;

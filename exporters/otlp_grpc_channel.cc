@@ -137,12 +137,14 @@ void add_keepalive(const GrpcKeepalive& keepalive, Arguments& arguments) {
 
 }  // namespace
 
-GrpcChannel::GrpcChannel(const OtlpGrpcOptions& options) : options_(options) { grpc_init(); }
-
-GrpcChannel::~GrpcChannel() {
-  close();
-  grpc_shutdown();
+GrpcChannel::GrpcChannel(const OtlpGrpcOptions& options) : options_(options) {
+  // Once in the process, and never given back: the clean-up behind the last grpc_shutdown() waits
+  // up to ten seconds for connections that are still being closed.
+  static const bool ready = (grpc_init(), true);
+  static_cast<void>(ready);
 }
+
+GrpcChannel::~GrpcChannel() { close(); }
 
 bool GrpcChannel::open() {
   if (channel_ != nullptr) return true;

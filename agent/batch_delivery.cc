@@ -30,14 +30,6 @@ void add(Counter& counter, std::uint64_t amount) {
   counter.fetch_add(amount, std::memory_order_relaxed);
 }
 
-std::string describe(const SendResult& result) {
-  if (result.status == 0) return result.message;
-  std::string text = result.rpc_code.empty() ? "HTTP " + std::to_string(result.status)
-                                             : std::string(result.rpc_code);
-  if (!result.message.empty()) text.append(": ").append(result.message);
-  return text;
-}
-
 }  // namespace
 
 BatchDelivery::BatchDelivery(const DrainOptions& options, LogReader& reader,

@@ -8,21 +8,17 @@
 
 #include "agent/buffer_tool_files.h"
 #include "agent/content_coding.h"
+#include "agent/grpc_library.h"
 #include "agent/quarantine_tool.h"
 #include "agent/quarantine_tool_select.h"
 #include "agent/wire_walker.h"
+#include "exporters/otlp_grpc.h"
 #include "exporters/otlp_http.h"
 
 namespace holdfast {
 namespace {
 
 using Outcome = SendResult::Outcome;
-
-std::string describe(const SendResult& result) {
-  std::string text = result.status == 0 ? "" : "HTTP " + std::to_string(result.status);
-  if (result.message.empty()) return text;
-  return text.empty() ? result.message : text + ": " + result.message;
-}
 
 /// Why an entry cannot be sent; "": it can.
 std::string obstacle(const QuarantinedFile& entry) {
@@ -49,7 +45,7 @@ class Replay {
     std::string down;  // why nothing more is sent to it
   };
   Result<Upstream*> upstream_of(const QuarantinedFile& entry);
-  Result<OtlpHttpOptions> http_options(const QuarantinedFile& entry) const;
+  Result<Upstream> connect(const QuarantinedFile& entry) const;
   bool send(const QuarantinedFile& entry, Upstream& upstream, const std::string& request);
   bool left(const QuarantinedFile& entry, const std::string& why);
 
@@ -58,40 +54,47 @@ class Replay {
   std::map<std::pair<std::string, Signal>, Upstream> upstreams_;
 };
 
-Result<OtlpHttpOptions> Replay::http_options(const QuarantinedFile& entry) const {
+Result<Replay::Upstream> Replay::connect(const QuarantinedFile& entry) const {
+  Upstream upstream;
+  OtlpHttpOptions http;
   if (!options_.endpoint.empty()) {
-    OtlpHttpOptions http;
     std::string base = options_.endpoint;
     while (base.ends_with('/')) base.pop_back();
     for (const Signal signal : kSignals) {
       http.urls[index_of(signal)] = base + std::string(traits(signal).http_path);
     }
-    return http;
+  } else {
+    const auto found = std::find_if(
+        options_.exporters.begin(), options_.exporters.end(),
+        [&](const ExporterConfig& exporter) { return exporter.name == entry.exporter; });
+    if (found == options_.exporters.end()) {
+      return Error{0,
+                   "the configuration has no exporter " + entry.exporter + ": say --endpoint URL"};
+    }
+    if (found->kind == ExporterConfig::Kind::otlp_grpc) {
+      prepare_grpc_library();
+      upstream.exporter = make_otlp_grpc_exporter(found->otlp_grpc, entry.signal);
+      upstream.url = found->otlp_grpc.target;
+      return upstream;
+    }
+    if (found->kind == ExporterConfig::Kind::otlp_http) http = found->otlp_http;
   }
-  const auto found =
-      std::find_if(options_.exporters.begin(), options_.exporters.end(),
-                   [&](const ExporterConfig& exporter) { return exporter.name == entry.exporter; });
-  if (found == options_.exporters.end()) {
-    return Error{0, "the configuration has no exporter " + entry.exporter + ": say --endpoint URL"};
-  }
-  if (found->kind != ExporterConfig::Kind::otlp_http ||
-      found->otlp_http.urls[index_of(entry.signal)].empty()) {
+  upstream.url = http.urls[index_of(entry.signal)];
+  if (upstream.url.empty()) {
     return Error{0, "the exporter " + entry.exporter + " sends no " +
                         std::string(name_of(entry.signal)) + " to an upstream: say --endpoint URL"};
   }
-  return found->otlp_http;
+  upstream.exporter = make_otlp_http_exporter(http, entry.signal);
+  return upstream;
 }
 
 Result<Replay::Upstream*> Replay::upstream_of(const QuarantinedFile& entry) {
   const std::string name = options_.endpoint.empty() ? entry.exporter : "";
   const auto found = upstreams_.find({name, entry.signal});
   if (found != upstreams_.end()) return &found->second;
-  const auto http = http_options(entry);
-  if (!http) return http.error();
-  Upstream& upstream = upstreams_[{name, entry.signal}];
-  upstream.exporter = make_otlp_http_exporter(*http, entry.signal);
-  upstream.url = http->urls[index_of(entry.signal)];
-  return &upstream;
+  auto made = connect(entry);
+  if (!made) return made.error();
+  return &upstreams_.emplace(std::pair(name, entry.signal), std::move(*made)).first->second;
 }
 
 bool Replay::replay(const QuarantinedFile& entry) {

@@ -20,4 +20,11 @@ std::string_view coding_name(ContentCoding coding) {
   return "";
 }
 
+std::string describe(const SendResult& result) {
+  if (result.status == 0) return result.message;
+  std::string text(result.rpc_code);
+  if (text.empty()) text = "HTTP " + std::to_string(result.status);
+  return result.message.empty() ? text : text + ": " + result.message;
+}
+
 }  // namespace holdfast

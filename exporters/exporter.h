@@ -49,6 +49,9 @@ struct SendResult {
   std::uint64_t rejected_items = 0;  // from partial_success
 };
 
+/// "HTTP 503: busy", "UNAVAILABLE: busy", or what went wrong when no answer came.
+std::string describe(const SendResult& result);
+
 /// The connection of one pipeline to one upstream, for one signal. Not thread-safe: its drain
 /// thread owns it.
 class Exporter {

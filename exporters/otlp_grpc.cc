@@ -73,18 +73,17 @@ std::string to_lower(std::string text) {
   return text;
 }
 
-/// Headers as gRPC takes them.
+/// The headers of one call, as gRPC takes them.
 class Metadata {
  public:
-  explicit Metadata(const std::vector<std::pair<std::string, std::string>>& headers) {
-    for (const auto& [written, value] : headers) {
-      const std::string name = to_lower(written);
-      if (!is_sendable_metadata(name, value)) continue;
-      grpc_metadata entry{};
-      entry.key = grpc_slice_from_copied_buffer(name.data(), name.size());
-      entry.value = grpc_slice_from_copied_buffer(value.data(), value.size());
-      entries_.push_back(entry);
+  explicit Metadata(const OtlpGrpcOptions& options) {
+    std::pair<std::string, std::string> changing;
+    if (options.credentials) changing = options.credentials();
+    changing.first = to_lower(changing.first);
+    for (const auto& [name, value] : options.headers) {
+      if (to_lower(name) != changing.first) add(to_lower(name), value);
     }
+    add(changing.first, changing.second);
   }
   ~Metadata() {
     for (const grpc_metadata& entry : entries_) {
@@ -99,6 +98,14 @@ class Metadata {
   grpc_metadata* data() { return entries_.data(); }
 
  private:
+  void add(const std::string& name, const std::string& value) {
+    if (!is_sendable_metadata(name, value)) return;
+    grpc_metadata entry{};
+    entry.key = grpc_slice_from_copied_buffer(name.data(), name.size());
+    entry.value = grpc_slice_from_copied_buffer(value.data(), value.size());
+    entries_.push_back(entry);
+  }
+
   std::vector<grpc_metadata> entries_;
 };
 
@@ -210,7 +217,6 @@ struct Connection {
   explicit Connection(const OtlpGrpcOptions& options, Signal signal)
       : channel(options),
         queue(grpc_completion_queue_create_for_pluck(nullptr)),
-        headers(options.headers),
         method(traits(signal).grpc_method) {}
   ~Connection() {
     channel.close();
@@ -222,7 +228,6 @@ struct Connection {
 
   GrpcChannel channel;  // first: it readies the library
   grpc_completion_queue* const queue;
-  Metadata headers;
   Slice method;
 };
 
@@ -242,7 +247,8 @@ class OtlpGrpcExporter : public Exporter {
     const gpr_timespec deadline = deadline_after(options_.timeout);
     UnaryCall call(channel.get(), connection_->queue, connection_->method.get(), deadline);
     const Buffer message = make_message(batch);
-    if (!call.run(connection_->headers, message.get(), options_.wait_for_ready, stop)) {
+    Metadata headers(options_);
+    if (!call.run(headers, message.get(), options_.wait_for_ready, stop)) {
       return transport_failure("gRPC does not take the call");
     }
     const RpcAnswer answer = call.answer();

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,6 +51,9 @@ struct OtlpGrpcOptions {
   std::string balancer_name;  // "round_robin", "pick_first" or "" for that
   std::string user_agent;     // before gRPC's own; "": "holdfast/VERSION"
   bool wait_for_ready = false;
+  /// Asked before each call for a header that may change, as with a token from a file; in place of
+  /// one of the same name. Empty: none. Thread-safe, since each signal's exporter asks.
+  std::function<std::pair<std::string, std::string>()> credentials;
 };
 
 /// A header that may go out: lower-case name without the prefix "grpc-", printable ASCII in its

@@ -137,6 +137,25 @@ TEST(OtlpGrpc, HeadersCannotReplaceTheProtocolsOwn) {
   }
 }
 
+TEST(OtlpGrpc, CredentialsAreAskedForBeforeEachCall) {
+  ScriptedGrpcUpstream upstream(ok);
+  OtlpGrpcOptions options = options_for(upstream.target());
+  options.headers = {{"authorization", "old"}, {"x-other", "1"}};
+  int calls = 0;
+  options.credentials = [&] {
+    return std::pair<std::string, std::string>("Authorization", "token " + std::to_string(++calls));
+  };
+  const auto exporter = make_otlp_grpc_exporter(options, Signal::traces);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(send(*exporter).outcome, Outcome::delivered);
+    const GrpcUpstreamRequest request = upstream.requests().back();
+    EXPECT_EQ(request.metadata.count("authorization"), 1U);
+    EXPECT_EQ(request.header("authorization"), "token " + std::to_string(calls));
+    EXPECT_EQ(request.header("x-other"), "1");
+  }
+  EXPECT_EQ(calls, 2);
+}
+
 TEST(OtlpGrpc, StatusesComeThrough) {
   using grpc::StatusCode;
   const SendResult bad = outcome_of({.status = {StatusCode::INVALID_ARGUMENT, "no such span"}});

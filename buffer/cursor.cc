@@ -69,6 +69,7 @@ Result<Cursor> Cursor::open_file(FileSystem& fs, const std::string& directory,
     return file.error();
   }
   cursor.file_ = std::move(*file);
+  cursor.unsynced_ = true;  // an earlier life may have failed to: what is read tells nothing of it
   if (Status read = cursor.read_slots(); !read) return read.error();
   return cursor;
 }

@@ -68,7 +68,7 @@ void LogImpl::note_error(std::string_view message, const Error& error) {
 }
 
 std::uint64_t LogImpl::folder_bytes_locked() const {
-  return segments_bytes_ + quarantine_.stats().bytes;
+  return segments_bytes_ + left_alone_bytes_ + quarantine_.stats().bytes;
 }
 
 void LogImpl::set_allocated_locked(Segment& segment, std::uint64_t bytes) {

@@ -144,7 +144,7 @@ class LogImpl final : public Log {
   };
   /// False: it is still there.
   bool quarantine_file(const std::string& file_name, std::uint64_t allocated, const Reason& why);
-  bool quarantine_beginning(const std::string& path, const Reason& why);
+  Status quarantine_beginning(const std::string& path, const Reason& why);
 
   // log_scan.cc
   std::int64_t age_of(const SegmentHeader& header) const;
@@ -215,8 +215,9 @@ class LogImpl final : public Log {
   const Clock& clock_;
   const LogOptions options_;
   Quarantine quarantine_;
-  std::uint64_t block_bytes_ = kDiskBlockBytes;  // these two are set by recover()
+  std::uint64_t block_bytes_ = kDiskBlockBytes;  // these three are set by recover()
   std::uint64_t cursors_bytes_ = 0;              // allocated by cursor files, or soon
+  std::uint64_t left_alone_bytes_ = 0;           // by segment files that could not go to quarantine
   Reserve reserve_;
   std::function<void()> wake_;
   std::atomic<std::int64_t> next_due_ns_{INT64_MAX};

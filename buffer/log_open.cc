@@ -93,9 +93,11 @@ void LogImpl::resolve_overlaps() {
       const Segment loser = stays ? *other : segment;
       const std::string winner = stays ? segment.file : other->file;
       if (stays) kept.pop_back();
-      quarantine_file(loser.file, loser.allocated,
-                      {"a segment with the numbers of another one was moved to quarantine",
-                       loser.file + ", beside " + winner});
+      const bool moved =
+          quarantine_file(loser.file, loser.allocated,
+                          {"a segment with the numbers of another one was moved to quarantine",
+                           loser.file + ", beside " + winner});
+      if (!moved) left_alone_bytes_ += loser.allocated;
     }
     if (stays) kept.push_back(std::move(segment));
   }
@@ -123,31 +125,35 @@ void LogImpl::adopt(Segment& segment, const std::vector<DirectoryEntry>& listed)
 bool LogImpl::quarantine_file(const std::string& file_name, std::uint64_t allocated,
                               const Reason& why) {
   const std::string path = path_of(file_name);
-  const Status moved = quarantine_.take_in(path, allocated);
-  if (moved.ok() || (moved.error().code == EFBIG && quarantine_beginning(path, why))) {
+  Status moved = quarantine_.take_in(path, allocated);
+  if (!moved && moved.error().code == EFBIG) moved = quarantine_beginning(path, why);
+  if (moved.ok()) {
     report(why.message, why.detail);
     return true;
   }
-  note_error("a segment cannot be moved to quarantine and is left alone", moved.error());
+  note_error("a segment cannot be moved to quarantine and is left alone",
+             Error{moved.error().code, file_name + ": " + moved.error().message});
   return false;
 }
 
 /// Of a file that is larger than the whole quarantine.
-bool LogImpl::quarantine_beginning(const std::string& path, const Reason& why) {
+Status LogImpl::quarantine_beginning(const std::string& path, const Reason& why) {
   auto file = fs_.open(path, FileSystem::Mode::read);
-  if (!file) return false;
+  if (!file) return file.error();
   std::string bytes(kBeginningBytesMax, '\0');
   BadBlocks bad;
   const auto got = pread_around(**file, bytes.data(), bytes.size(), 0, bad);
   const auto name = parse_segment_name(std::string_view(path).substr(path.rfind('/') + 1));
-  if (!got || !name) return false;
+  if (!got) return got.error();
+  if (!name) return Error{EINVAL, "not a segment: " + path};
   const std::string message = std::string(why.message) + ", which has room for its beginning only";
   QuarantineEntry entry;
   entry.seq = name->first_seq;
   entry.reason = "corrupt";
   entry.message = message;
   entry.bytes = std::string_view(bytes).substr(0, *got);
-  return quarantine(entry).ok() && fs_.unlink(path).ok();
+  if (Status kept = quarantine(entry); !kept) return kept;
+  return fs_.unlink(path);
 }
 
 void LogImpl::take_up_reader(const std::string& name) {

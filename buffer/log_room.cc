@@ -19,7 +19,7 @@ std::uint64_t LogImpl::folder_bytes_for_segments() const {
   // Set aside, whether they take it or not: quarantine, cursors and reserve grow when the folder
   // may be full. Only a segment that was moved there as it was takes the quarantine past its share.
   const std::uint64_t others = std::max(quarantine_.stats().bytes, options_.quarantine_bytes_max) +
-                               cursors_bytes_ + reserve_.bytes();
+                               cursors_bytes_ + left_alone_bytes_ + reserve_.bytes();
   return options_.folder_bytes_max - std::min(options_.folder_bytes_max, others);
 }
 

@@ -152,10 +152,13 @@ void LogImpl::set_aside(const SegmentName& name, const std::string& file_name, c
     ++counters_.write_errors;
     counters_.last_error = why.message;
   }
-  quarantine_file(file_name, allocated ? *allocated : kDiskBlockBytes,
-                  {why.code != 0 ? "a segment cannot be read and was moved to quarantine"
-                                 : "a segment without a whole record was moved to quarantine",
-                   why.message});
+  const std::uint64_t takes = allocated ? *allocated : kDiskBlockBytes;
+  const bool moved =
+      quarantine_file(file_name, takes,
+                      {why.code != 0 ? "a segment cannot be read and was moved to quarantine"
+                                     : "a segment without a whole record was moved to quarantine",
+                       why.message});
+  if (!moved) left_alone_bytes_ += takes;
 }
 
 bool LogImpl::read_seal(SegmentReader& reader, std::uint64_t size, Segment& segment) {

@@ -43,6 +43,12 @@ void CheckedLog::tell(std::string line) {
 std::string CheckedLog::story() const {
   std::string text;
   for (const std::string& line : story_) text += line + "\n";
+  for (const std::string& folder : {options_.directory, options_.directory + "/quarantine"}) {
+    for (const DirectoryEntry& entry : fs_.disk().list(folder)) {
+      const std::string path = folder + "/" + entry.name;
+      text += path + ": " + std::to_string(entry.is_regular ? allocated(path) : 0) + " bytes\n";
+    }
+  }
   return text;
 }
 
@@ -83,7 +89,8 @@ void CheckedLog::append(const std::vector<std::uint32_t>& sizes) {
     length += header.padded_length();
   }
   const AppendOutcome outcome = log_->append(records);
-  tell("append of " + std::to_string(sizes.size()) + ", " + std::to_string(length) + " bytes: " +
+  tell("append of " + std::to_string(sizes.size()) + ", " + std::to_string(length) +
+       " bytes, beside " + std::to_string(before.free_bytes) + " free: " +
        (outcome == AppendOutcome::stored ? "stored"
         : outcome == AppendOutcome::full ? "full"
                                          : "failed"));
@@ -145,7 +152,9 @@ void CheckedLog::check_refusal(std::uint64_t bytes, const Before& before) {
   if (fs_.failed_unlinks().size() != failed_unlinks_at_open_) return;
   // While the disk is full the reserve is owed as well.
   const std::uint64_t reserve = rounded_to_blocks(options_.folder_bytes_max / 64);
-  const bool floor = before.free_bytes < options_.free_bytes_min + reserve + bytes;
+  // What a first try wrote in vain is missing to the second.
+  const std::uint64_t free = std::min(before.free_bytes, fs_.disk().free_bytes());
+  const bool floor = free < options_.free_bytes_min + reserve + bytes;
   const bool too_large = rounded_to_blocks(bytes) + 2 * kBlock > limit;
   const bool full = options_.overflow == Overflow::reject &&
                     segments + rounded_to_blocks(bytes) + 2 * kBlock > limit;
@@ -153,6 +162,14 @@ void CheckedLog::check_refusal(std::uint64_t bytes, const Before& before) {
 }
 
 // ---- readers ----------------------------------------------------------------------------------
+
+/// It may be there still: the log tries again, and has taken it off its list.
+bool CheckedLog::could_not_be_deleted(const ModelSegment& segment) const {
+  const auto since_open =
+      fs_.failed_unlinks().begin() + static_cast<std::ptrdiff_t>(failed_unlinks_at_open_);
+  return std::find(since_open, fs_.failed_unlinks().end(),
+                   options_.directory + "/" + segment.file) != fs_.failed_unlinks().end();
+}
 
 bool CheckedLog::is_in_window(const ModelSegment& segment) const {
   const std::int64_t age = clock_.steady_ns() - segment.created_steady_ns;
@@ -169,7 +186,8 @@ std::vector<std::uint32_t> CheckedLog::expected_claim(const ModelReader& reader,
   // Also a segment without a whole record holds up what comes behind it.
   std::uint64_t blocked_from = UINT64_MAX;
   for (auto at = model_.segments.upper_bound(reader.position); at != model_.segments.end(); ++at) {
-    if (!is_in_window(at->second)) blocked_from = std::min(blocked_from, at->first);
+    if (is_in_window(at->second) || could_not_be_deleted(at->second)) continue;
+    blocked_from = std::min(blocked_from, at->first);
   }
   for (auto at = model_.log.lower_bound(reader.position); at != model_.log.end(); ++at) {
     const ModelRecord& record = model_.records.at(at->second);

@@ -77,6 +77,7 @@ class CheckedLog {
   void settle_append(const std::vector<std::uint32_t>& ids, AppendOutcome outcome,
                      const Before& before);
   void check_refusal(std::uint64_t bytes, const Before& before);
+  bool could_not_be_deleted(const ModelSegment& segment) const;
   bool is_in_window(const ModelSegment& segment) const;
   std::vector<std::uint32_t> expected_claim(const ModelReader& reader, const ClaimLimits& limits,
                                             bool& more) const;
@@ -102,6 +103,7 @@ class CheckedLog {
   void check_reader(ModelReader& reader, const ReaderStats& stats);
   std::uint64_t bytes_for_segments() const;
   std::uint64_t bytes_on_disk() const;
+  std::uint64_t allocated(const std::string& path) const;
 
   SimulatedFileSystem& fs_;
   ManualClock& clock_;
@@ -111,7 +113,7 @@ class CheckedLog {
   std::string failure_;
   std::deque<std::string> story_;
   bool power_was_lost_ = false;       // since it was last open
-  std::set<std::string> left_alone_;  // segment files that are not the log's
+  std::set<std::string> left_alone_;  // segment files that the log has not taken up
   bool failed_at_open_ = false;       // something may have been left for the next start
   std::size_t failed_unlinks_at_open_ = 0;
   std::size_t failed_renames_at_open_ = 0;

@@ -1,6 +1,7 @@
 // What a checked log finds on its disk: after each step, and when it is opened.
 #include <algorithm>
 
+#include "buffer/cursor.h"
 #include "buffer/segment_format.h"
 #include "buffer/segment_reader.h"
 #include "tests/support/checked_log.h"
@@ -18,6 +19,20 @@ std::int64_t age_of(const SegmentHeader& header, const Clock& clock) {
   return header.created_unix_ns >= kEarliestPlausibleUnixNs && age > 0 ? age : 0;
 }
 
+constexpr std::string_view kLeftAlone = "a segment cannot be moved to quarantine and is left alone";
+
+std::string describe(const LogOptions& options) {
+  return std::string("open: ") +
+         (options.durability == Durability::batch      ? "batch, "
+          : options.durability == Durability::interval ? "interval, "
+                                                       : "none, ") +
+         (options.overflow == Overflow::reject ? "reject, " : "drop_oldest, ") +
+         (options.drain == DrainMode::live ? "live, " : "windowed, ") + "files of " +
+         std::to_string(options.file_bytes_max) + " in a folder of " +
+         std::to_string(options.folder_bytes_max) + ", " + std::to_string(options.free_bytes_min) +
+         " free";
+}
+
 std::string_view stem_of(std::string_view file) { return file.substr(0, file.rfind('.')); }
 
 }  // namespace
@@ -28,18 +43,25 @@ std::uint64_t CheckedLog::bytes_for_segments() const {
   const std::uint64_t share =
       std::min(options_.quarantine_bytes_max, options_.folder_bytes_max / 4);
   const std::uint64_t reserve = rounded_to_blocks(options_.folder_bytes_max / 64);
-  const std::uint64_t others = std::max(share, log_->stats().quarantine_bytes) + reserve +
-                               model_.readers.size() * kDiskBlockBytes;
+  std::uint64_t others = std::max(share, log_->stats().quarantine_bytes) + reserve +
+                         model_.readers.size() * kDiskBlockBytes;
+  for (const DirectoryEntry& entry : fs_.disk().list(options_.directory)) {  // as others' cursors
+    if (entry.name.find(kSetAsideMark) != std::string::npos) others += kDiskBlockBytes;
+  }
+  for (const std::string& file : left_alone_) others += allocated(options_.directory + "/" + file);
   return options_.folder_bytes_max - std::min(options_.folder_bytes_max, others);
+}
+
+std::uint64_t CheckedLog::allocated(const std::string& path) const {
+  SimulatedDisk::Inode inode = 0;
+  return fs_.disk().find(path, inode) == 0 ? fs_.disk().allocated(inode) : 0;
 }
 
 std::uint64_t CheckedLog::bytes_on_disk() const {
   std::uint64_t bytes = 0;
   for (const std::string& folder : {options_.directory, options_.directory + "/quarantine"}) {
     for (const DirectoryEntry& entry : fs_.disk().list(folder)) {
-      SimulatedDisk::Inode inode = 0;
-      fs_.disk().find(folder + "/" + entry.name, inode);
-      if (entry.is_regular) bytes += fs_.disk().allocated(inode);
+      if (entry.is_regular) bytes += allocated(folder + "/" + entry.name);
     }
   }
   return bytes;
@@ -139,10 +161,15 @@ bool CheckedLog::drop_segment(std::uint64_t first_seq, DropReason reason) {
 void CheckedLog::open(const LogOptions& options, const std::vector<std::string>& readers) {
   if (!ok()) return;
   options_ = options;
+  left_alone_.clear();
   options_.report = [this](std::string_view message, std::string_view detail) {
     tell("  " + std::string(message) + " | " + std::string(detail));
+    // What is in it is not in the log: what was stored and is missing now is lost.
+    if (message == kLeftAlone && !is_open()) {
+      left_alone_.insert(std::string(detail.substr(0, detail.find(": "))));
+    }
   };
-  tell("open");
+  tell(describe(options_));
   failed_unlinks_at_open_ = fs_.failed_unlinks().size();
   failed_renames_at_open_ = fs_.failed_renames().size();
   const std::uint64_t failures = fs_.failures();
@@ -172,7 +199,6 @@ void CheckedLog::open(const LogOptions& options, const std::vector<std::string>&
 void CheckedLog::take_up_disk() {
   model_.log.clear();
   model_.segments.clear();
-  left_alone_.clear();
   for (auto& [named_seq, segment] : segments_on_disk()) {
     std::uint64_t first_seq = named_seq;
     if (take_up_segment(first_seq, segment)) {

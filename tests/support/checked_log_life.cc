@@ -32,7 +32,8 @@ void CheckedLog::maintain() {
   }
   for (const auto& [first_seq, segment] : model_.segments) {
     const std::int64_t age = now - segment.created_steady_ns;
-    expect(segment.sealed || age < options_.write_age_max.count() * kNsPerMs,
+    expect(segment.sealed || age < options_.write_age_max.count() * kNsPerMs ||
+               could_not_be_deleted(segment),
            "a segment past its age for writing is open after upkeep");
   }
   // Only the oldest is looked at, and deleting goes on for a while after it failed.

@@ -177,7 +177,11 @@ class RandomRun {
         read_has_failed_ = true;
         fs_.fail({one_of({Operation::open, Operation::pread}), EIO, below(4)});
       }
+      if (read_has_failed_) fs_.heal();
+      const std::uint64_t failed_stats = fs_.failures(Operation::stat);
       log_.claim(name, limits);
+      // A damaged segment header is put together anew, and that asks for the file's size.
+      if (fs_.failures(Operation::stat) != failed_stats) read_has_failed_ = true;
     } else if (dice < 93) {
       log_.acknowledge(name);
     } else if (dice < 97) {

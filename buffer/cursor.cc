@@ -24,6 +24,7 @@ using Slot = std::array<char, kSlotBytes>;
 bool is_whole(const char* slot) {
   return load_le<std::uint32_t>(slot) == kMagic && load_le<std::uint16_t>(slot + 4) == kVersion &&
          load_le<std::uint32_t>(slot + kCrcAt) == crc32c(0, std::string_view(slot, kCrcAt)) &&
+         load_le<std::uint64_t>(slot + 8) <= kSeqTakenUpMax &&
          load_le<std::uint64_t>(slot + 16) <= kSeqTakenUpMax;
 }
 

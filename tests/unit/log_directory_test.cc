@@ -245,11 +245,12 @@ TEST_F(LogDirectoryTest, ACursorTornAtAnyByteOrWithAnyBitFlippedCostsARepeatAtMo
   }
 }
 
-std::string cursor_bytes(std::uint16_t version, std::uint64_t next_seq) {
+std::string cursor_bytes(std::uint16_t version, std::uint64_t next_seq,
+                         std::uint64_t generation = 1) {
   std::string bytes(1024, '\0');
   store_le<std::uint32_t>(bytes.data(), 0x55434648);
   store_le<std::uint16_t>(bytes.data() + 4, version);
-  store_le<std::uint64_t>(bytes.data() + 8, 1);
+  store_le<std::uint64_t>(bytes.data() + 8, generation);
   store_le<std::uint64_t>(bytes.data() + 16, next_seq);
   store_le<std::uint32_t>(bytes.data() + 36, crc32c(0, std::string_view(bytes).substr(0, 36)));
   return bytes;
@@ -270,7 +271,8 @@ TEST_F(LogDirectoryTest, ACursorFromTheFutureMovesNumbersOnAndTakesNothingNewFor
 
 TEST_F(LogDirectoryTest, ACursorOfAnotherVersionOrBeyondAllNumbersIsADamagedOne) {
   for (const std::string& bytes :
-       {cursor_bytes(2, 3), cursor_bytes(1, kSeqTakenUpMax + 1), cursor_bytes(1, UINT64_MAX)}) {
+       {cursor_bytes(2, 3), cursor_bytes(1, kSeqTakenUpMax + 1), cursor_bytes(1, UINT64_MAX),
+        cursor_bytes(1, 3, UINT64_MAX)}) {  // no generation could follow that one
     Disk disk = disk_with(3, 100, true);
     disk[path("cursor-up")].bytes = bytes;
     const Outcome outcome = live_with(disk);

@@ -298,7 +298,8 @@ void CheckedLog::take_up_readers(const std::vector<std::string>& names) {
   }
   for (const auto& [seq, id] : model_.log) {
     const ModelRecord& record = model_.records.at(id);
-    if (record.fate != ModelRecord::Fate::stored || record.seq != seq) continue;
+    // Of one whose segment has gone, all of then were told: its stale blocks are owed to nobody.
+    if (record.dropped || record.fate != ModelRecord::Fate::stored || record.seq != seq) continue;
     const std::uint32_t wanted = model_.configured_bits();
     if ((record.settled & wanted) != wanted) model_.unsettled.insert(id);
   }

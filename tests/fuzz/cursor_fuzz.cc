@@ -57,7 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.directory = "/b";
   options.free_bytes_min = 0;
   options.folder_bytes_max = 2U << 20;  // keeps the reserve small, which each start makes
-  options.file_bytes_max = 256;  // three records in two segments
+  options.file_bytes_max = 256;         // three records in two segments
   {
     auto first = Log::open(fs, clock, options, {});
     check(first.ok(), "the first start fails");

@@ -18,12 +18,18 @@ def pytest_sessionstart(session):
 
 
 @pytest.fixture
-def start_upstream():
+def upstream_class():
+    """What start_upstream makes; tests of another protocol say which."""
+    return Upstream
+
+
+@pytest.fixture
+def start_upstream(upstream_class):
     """Makes upstreams; afterwards none of them may have anything to object to in what it was sent."""
     made = []
 
     def start(**options):
-        made.append(Upstream(**options))
+        made.append(upstream_class(**options))
         return made[-1]
 
     yield start

@@ -16,17 +16,8 @@ NO_PAUSE = {"initial_interval": "50ms", "max_interval": "300ms"}
 
 
 @pytest.fixture
-def start_upstream():
-    made = []
-
-    def start(**options):
-        made.append(GrpcUpstream(**options))
-        return made[-1]
-
-    yield start
-    for upstream in made:
-        upstream.down()
-    assert [upstream.objections() for upstream in made] == [[] for _ in made]
+def upstream_class():
+    return GrpcUpstream
 
 
 @pytest.fixture

@@ -32,4 +32,38 @@ class ByteBudget {
   std::atomic<std::size_t> used_{0};
 };
 
+/// The bytes of one request in a budget, given back at its end. One thread at a time.
+class BudgetLease {
+ public:
+  /// No budget: nothing is counted.
+  explicit BudgetLease(ByteBudget* budget) : budget_(budget) {}
+  ~BudgetLease() { release(); }
+  BudgetLease(const BudgetLease&) = delete;
+  BudgetLease& operator=(const BudgetLease&) = delete;
+
+  /// False: over the budget; then nothing is held any more.
+  bool grow_to(std::size_t bytes) {
+    if (budget_ == nullptr || bytes <= held_) return true;
+    if (budget_->try_acquire(bytes - held_)) {
+      held_ = bytes;
+      return true;
+    }
+    // What this request already holds must not keep it from passing as the only one.
+    release();
+    if (!budget_->try_acquire(bytes)) return false;
+    held_ = bytes;
+    return true;
+  }
+  bool grow_by(std::size_t bytes) { return grow_to(held_ + bytes); }
+
+  void release() {
+    if (held_ != 0) budget_->release(held_);
+    held_ = 0;
+  }
+
+ private:
+  ByteBudget* const budget_;
+  std::size_t held_ = 0;
+};
+
 }  // namespace holdfast

@@ -14,6 +14,8 @@
 #include <variant>
 #include <vector>
 
+#include "agent/auth.h"
+#include "agent/tls_server.h"
 #include "buffer/log.h"
 #include "exporters/local.h"
 #include "exporters/otlp_grpc.h"
@@ -25,7 +27,7 @@ namespace holdfast {
 using std::chrono::milliseconds;
 
 struct GrpcReceiverConfig {
-  std::string endpoint = "localhost:4317";
+  std::string endpoint = "localhost:4317";  // or "unix:PATH"; so for all servers
   std::size_t recv_message_bytes_max =
       4ULL << 20;  // max_recv_msg_size_mib; also the limit after inflation
   std::uint32_t concurrent_streams_max = 0;  // max_concurrent_streams; 0: gRPC's default
@@ -36,6 +38,8 @@ struct GrpcReceiverConfig {
   milliseconds keepalive_timeout{20'000};
   milliseconds keepalive_min_time{300'000};  // keepalive.enforcement_policy
   bool keepalive_permit_without_stream = false;
+  std::optional<TlsServerOptions> tls;
+  std::optional<AuthenticatorConfig> auth;
 };
 
 struct CorsConfig {
@@ -56,6 +60,8 @@ struct HttpReceiverConfig {
   bool keep_alives = true;
   CorsConfig cors;
   std::vector<std::pair<std::string, std::string>> response_headers;
+  std::optional<TlsServerOptions> tls;
+  std::optional<AuthenticatorConfig> auth;
 };
 
 struct OtlpReceiverConfig {
@@ -90,6 +96,7 @@ struct ExporterConfig {
   DebugVerbosity debug_verbosity = DebugVerbosity::basic;
   RetryConfig retry;
   std::optional<BatchConfig> batch;  // sending_queue.batch
+  std::optional<AuthenticatorConfig> auth;
 };
 
 struct PipelineConfig {
@@ -105,6 +112,7 @@ struct HealthConfig {
   std::string path = "/";
   std::optional<std::string> body_healthy;
   std::optional<std::string> body_unhealthy;
+  std::optional<TlsServerOptions> tls;
 };
 
 /// Directories of opentelemetry-java-contrib's disk-buffering that are drained.

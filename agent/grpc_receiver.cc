@@ -15,6 +15,7 @@
 
 #include "agent/grpc_receiver_body.h"
 #include "agent/grpc_receiver_server.h"
+#include "agent/logging.h"
 #include "agent/rpc_status.h"
 
 namespace holdfast {
@@ -79,6 +80,13 @@ class Receiver final : public GrpcReceiver {
   ~Receiver() override { stop(std::chrono::milliseconds(0)); }
 
   Status start(const GrpcReceiverConfig& config) {
+    if (config.auth) {
+      auto loaded = Authenticator::load(*config.auth);
+      if (!loaded.ok()) {
+        return Error{loaded.error().code, "OTLP/gRPC: " + loaded.error().message};
+      }
+      authenticator_ = std::move(loaded).value();
+    }
     Result<GrpcServer> started =
         start_grpc_server(config, service_, std::max(2 * budget_.limit(), kQuotaBytesMin));
     if (!started.ok()) return started.error();
@@ -96,6 +104,7 @@ class Receiver final : public GrpcReceiver {
   bool next_event();
   void on_event(Call& call, bool ok);
   void on_matched(Call& call);
+  std::optional<std::string> refuse_stranger(const Call& call);
   void on_message(Call& call);
   std::optional<std::string_view> contiguous(grpc::ByteBuffer& message);
   void arm();
@@ -108,6 +117,7 @@ class Receiver final : public GrpcReceiver {
   static grpc::ByteBuffer success_message();
 
   const std::size_t message_bytes_max_;
+  std::unique_ptr<Authenticator> authenticator_;  // none: everybody may send
   ReceiverStats& stats_;
   ByteBudget& budget_;
   grpc::AsyncGenericService service_;
@@ -222,6 +232,9 @@ void Receiver::on_matched(Call& call) {
   const std::string& method = call.context.method();
   for (const Signal signal : kSignals) {
     if (method == traits(signal).grpc_method && batch_.takes(signal)) {
+      if (const auto reason = refuse_stranger(call)) {
+        return finish(call, kRpcUnauthenticated, *reason);
+      }
       call.signal = signal;
       call.state = Call::State::reading;
       ++reading_;
@@ -230,6 +243,16 @@ void Receiver::on_matched(Call& call) {
     }
   }
   finish(call, kRpcUnimplemented, unknown_method(method, batch_));
+}
+
+std::optional<std::string> Receiver::refuse_stranger(const Call& call) {
+  if (authenticator_ == nullptr) return std::nullopt;
+  const auto& metadata = call.context.client_metadata();
+  const auto found = metadata.find(authenticator_->metadata_key());
+  const auto value = found == metadata.end() ? grpc::string_ref() : found->second;
+  auto reason = authenticator_->refuse({value.data(), value.size()});
+  if (reason) log(LogLevel::warn, "request refused", {{"transport", "grpc"}, {"reason", *reason}});
+  return reason;
 }
 
 void Receiver::on_message(Call& call) {

@@ -7,23 +7,11 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "agent/config.h"
 #include "buffer/result.h"
 
 namespace holdfast {
-
-/// Numeric addresses ("127.0.0.1:4317", "[::1]:4317"), all with one port, each found free.
-struct ListenAddresses {
-  std::vector<std::string> addresses;
-  std::uint16_t port = 0;
-};
-
-/// "localhost" is loopback, v4 and v6 where the machine has it; no host is every address; port 0 is
-/// a free one. Fails with what the system said, since gRPC itself only says that it failed.
-Result<ListenAddresses> listen_addresses(const std::string& endpoint);
 
 struct GrpcServer {
   std::unique_ptr<grpc::ServerCompletionQueue> queue;

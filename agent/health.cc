@@ -131,7 +131,9 @@ Result<std::unique_ptr<HealthPort>> HealthPort::start(const HealthConfig& config
         return reply.send(health_response(config, telemetry));
     }
   };
-  auto server = HttpServer::start(options_for(config.endpoint), std::move(handlers));
+  HttpServerOptions options = options_for(config.endpoint);
+  options.tls = config.tls;
+  auto server = HttpServer::start(options, std::move(handlers));
   if (!server) return server.error();
   return std::unique_ptr<HealthPort>(new HealthPort(std::move(*server)));
 }

@@ -12,6 +12,7 @@
 #include "agent/http_receiver_cors.h"
 #include "agent/http_server.h"
 #include "agent/http_server_response.h"
+#include "agent/logging.h"
 #include "agent/otlp_json.h"
 #include "agent/rpc_status.h"
 
@@ -68,6 +69,7 @@ class Receiver final : public HttpReceiver {
   Headers headers_for(const HttpRequest& request) const;
   std::unique_ptr<HttpResponse> judge_head(const HttpRequest& head) const;
   std::optional<HttpResponse> verdict(const HttpRequest& head) const;
+  std::optional<HttpResponse> refuse_stranger(const HttpRequest& head) const;
   HttpResponse refuse(Reason reason, const HttpRequest& head);
   HttpResponse refusal(Reason reason, const HttpRequest& head) const;
   void handle(const HttpRequest& request, HttpReply reply);
@@ -78,6 +80,7 @@ class Receiver final : public HttpReceiver {
 
   const HttpReceiverConfig config_;
   const CorsPolicy cors_;
+  std::unique_ptr<Authenticator> authenticator_;  // none: everybody may send
   ReceiverStats& stats_;
   IngestBatch batch_;
   OtlpJsonParser json_;
@@ -104,8 +107,14 @@ void forget(std::string& buffer) {
 }
 
 Status Receiver::listen(ByteBudget& budget) {
+  if (config_.auth) {
+    auto loaded = Authenticator::load(*config_.auth);
+    if (!loaded.ok()) return loaded.error();
+    authenticator_ = std::move(loaded).value();
+  }
   HttpServerOptions options;
   options.endpoint = config_.endpoint;
+  options.tls = config_.tls;
   options.body_bytes_max = config_.request_body_bytes_max;
   options.header_timeout = config_.read_header_timeout;
   options.body_timeout = config_.read_timeout;
@@ -148,8 +157,18 @@ Headers Receiver::headers_for(const HttpRequest& request) const {
   return headers;
 }
 
+std::optional<HttpResponse> Receiver::refuse_stranger(const HttpRequest& head) const {
+  if (authenticator_ == nullptr) return std::nullopt;
+  const auto reason = authenticator_->refuse(head.header(authenticator_->header()));
+  if (!reason) return std::nullopt;
+  log(LogLevel::warn, "request refused", {{"transport", "http"}, {"reason", *reason}});
+  return unauthenticated_answer(encoding_of(head.header("Content-Type")), *reason,
+                                authenticator_->challenge());
+}
+
 /// What can be said before the body is read, in the Collector's order.
 std::optional<HttpResponse> Receiver::verdict(const HttpRequest& head) const {
+  if (auto refused = refuse_stranger(head)) return refused;
   const std::string_view coding = head.header("Content-Encoding");
   const std::string_view content_type = head.header("Content-Type");
   if (!is_supported(coding)) return coding_answer(content_type, coding);

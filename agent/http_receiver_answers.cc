@@ -77,6 +77,16 @@ HttpResponse unavailable_answer(OtlpEncoding encoding, std::string_view message)
   return response;
 }
 
+HttpResponse unauthenticated_answer(OtlpEncoding encoding, std::string_view message,
+                                    const std::string& challenge) {
+  HttpResponse response =
+      encoding == OtlpEncoding::other
+          ? answer(401, "text/plain; charset=utf-8", std::string(message) + "\n")
+          : status_answer(encoding, kRpcUnauthenticated, message);
+  response.headers.emplace_back("WWW-Authenticate", challenge);
+  return response;
+}
+
 HttpResponse coding_answer(std::string_view content_type, std::string_view coding) {
   const OtlpEncoding encoding =
       content_type.empty() ? OtlpEncoding::json : encoding_of(content_type);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "agent/http_server.h"
@@ -26,6 +27,10 @@ HttpResponse status_answer(OtlpEncoding encoding, int rpc_code, std::string_view
 
 /// 503 with Retry-After and the same in the Status: try again soon.
 HttpResponse unavailable_answer(OtlpEncoding encoding, std::string_view message);
+
+/// 401 with WWW-Authenticate; as plain text where the request is in none of OTLP's encodings.
+HttpResponse unauthenticated_answer(OtlpEncoding encoding, std::string_view message,
+                                    const std::string& challenge);
 
 /// For a Content-Encoding that is not supported, before anything else of the request is judged.
 HttpResponse coding_answer(std::string_view content_type, std::string_view coding);

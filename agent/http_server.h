@@ -13,23 +13,26 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "agent/byte_budget.h"
+#include "agent/tls_server.h"
 #include "buffer/result.h"
 
 namespace holdfast {
 
 struct HttpServerOptions {
-  std::string endpoint = "localhost:0";  // host:port, IPv6 in brackets; port 0: any free one.
-                                         // "localhost" binds loopback, v4 and v6
+  std::string endpoint = "localhost:0";  // see listen.h
+  std::optional<TlsServerOptions> tls;   // none: plain HTTP
   std::size_t body_bytes_max = 20 << 20;
   std::size_t header_bytes_max = 64 << 10;
-  std::size_t connections_max = 1024;  // beyond: accepted and closed at once with 503
-  std::chrono::milliseconds header_timeout{60'000};
+  std::size_t connections_max =
+      1024;  // beyond: accepted and closed at once, with 503 unless it is TLS
+  std::chrono::milliseconds header_timeout{60'000};  // and for a TLS handshake, each
   std::chrono::milliseconds body_timeout{60'000};
   std::chrono::milliseconds idle_timeout{60'000};
   std::chrono::milliseconds write_timeout{30'000};

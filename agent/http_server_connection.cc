@@ -2,18 +2,26 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
+
+#include "agent/logging.h"
 
 namespace holdfast {
 namespace {
 
-using boost::asio::ip::tcp;
 using boost::system::error_code;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 using Reason = HttpServer::Refusal::Reason;
 
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+constexpr std::string_view kNotTls =
+    "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+// An answer up to this size leaves in one TLS record.
+constexpr std::size_t kRecordBytes = 16U << 10;
 
 // A body grows by this much before it is read into: a claimed length alone takes no memory.
 constexpr std::size_t kBodyStepBytes = 256U << 10;
@@ -30,24 +38,6 @@ constexpr int kReadsInARow = 8;
 
 }  // namespace
 
-bool BudgetLease::grow_to(std::size_t bytes) {
-  if (budget_ == nullptr || bytes <= held_) return true;
-  if (budget_->try_acquire(bytes - held_)) {
-    held_ = bytes;
-    return true;
-  }
-  // What this request already holds must not keep it from passing as the only one.
-  release();
-  if (!budget_->try_acquire(bytes)) return false;
-  held_ = bytes;
-  return true;
-}
-
-void BudgetLease::release() {
-  if (held_ != 0) budget_->release(held_);
-  held_ = 0;
-}
-
 HttpReply::Session::~Session() {
   if (answered) return;
   HttpResponse response;
@@ -55,11 +45,39 @@ HttpReply::Session::~Session() {
   connection->answer(std::move(response));
 }
 
-HttpConnection::HttpConnection(std::shared_ptr<HttpServerCore> core, tcp::socket socket)
+HttpConnection::HttpConnection(std::shared_ptr<HttpServerCore> core, HttpSocket socket)
     : core_(std::move(core)), socket_(std::move(socket)), lease_(core_->options().budget) {}
 
 void HttpConnection::start() {
+  if (core_->tls() != nullptr) return shake_hands();
   enter(State::idle, core_->options().header_timeout);
+  go_on();
+}
+
+void HttpConnection::shake_hands() {
+  auto session = core_->tls()->accept(socket_.native_handle());
+  if (session == nullptr) return close();
+  tls_ = std::make_unique<HttpTls>(socket_, std::move(session));
+  enter(State::handshake, core_->options().header_timeout);
+  tls_->async_handshake([self = shared_from_this()](error_code error, std::size_t) {
+    if (self->state_ == State::closed) return;
+    if (error) return self->handshake_failed();
+    self->enter(State::idle, self->core_->options().header_timeout);
+    self->go_on();
+  });
+}
+
+void HttpConnection::handshake_failed() {
+  const TlsSession& session = tls_->session();
+  if (!session.failure().empty()) {
+    log(LogLevel::warn, "TLS handshake failed", {{"error", session.failure()}});
+  }
+  if (session.failure().empty()) return close();
+  error_code error;
+  if (session.met_plain_http()) {
+    socket_.write_some(boost::asio::buffer(kNotTls.data(), kNotTls.size()), error);
+  }
+  linger();  // so that it learns why
   go_on();
 }
 
@@ -71,6 +89,7 @@ void HttpConnection::enter(State state, milliseconds timeout) {
 void HttpConnection::close() {
   if (state_ == State::closed) return;
   state_ = State::closed;
+  if (tls_) tls_->close_notify();
   error_code ignored;
   socket_.close(ignored);
   lease_.release();
@@ -105,6 +124,7 @@ bool HttpConnection::wants_input() const {
       return true;
     case State::body:
       return info_.framing == BodyFraming::chunked;  // a known length is read by itself
+    case State::handshake:
     case State::handling:
     case State::writing:
     case State::closed:
@@ -115,25 +135,37 @@ bool HttpConnection::wants_input() const {
 
 void HttpConnection::go_on() {
   if (!wants_input()) return;
-  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+  auto ready = [self = shared_from_this()](error_code error) {
     if (self->state_ == State::closed) return;
     if (self->timed_out_) return self->refuse(Reason::timeout);
     if (error) return self->close();
     self->on_readable();
-  });
+  };
+  if (!tls_) return socket_.async_wait(HttpSocket::wait_read, std::move(ready));
+  if (!tls_->has_pending()) return socket_.async_wait(tls_->read_waits_for(), ready);
+  boost::asio::post(socket_.get_executor(), [ready = std::move(ready)] { ready({}); });
+}
+
+std::size_t HttpConnection::read_some(error_code& error) {
+  auto& scratch = core_->scratch();
+  // What comes after the last answer is of no interest, decrypted or not.
+  if (tls_ && state_ != State::lingering) {
+    return tls_->read_some(scratch.data(), scratch.size(), error);
+  }
+  return socket_.read_some(boost::asio::buffer(scratch), error);
 }
 
 void HttpConnection::on_readable() {
   auto& scratch = core_->scratch();
   for (int reads = 0; reads < kReadsInARow; ++reads) {
     error_code error;
-    const std::size_t length = socket_.read_some(boost::asio::buffer(scratch), error);
+    const std::size_t length = read_some(error);
     if (error == boost::asio::error::would_block) break;
     if (error == boost::asio::error::eof) return end_of_input();
     if (error) return close();
     take_input({scratch.data(), length});
     if (!wants_input()) return;
-    if (length < scratch.size()) break;
+    if (!tls_ && length < scratch.size()) break;  // a record is never larger
   }
   go_on();
 }
@@ -195,11 +227,8 @@ void HttpConnection::begin_body(std::string_view input) {
   if (info_.content_length > core_->options().body_bytes_max) return refuse(Reason::body_too_large);
   if (!lease_.grow_to(info_.content_length)) return refuse(Reason::budget);
   enter(State::body, core_->options().body_timeout);
-  if (info_.expects_continue && input.empty()) {
-    error_code error;
-    const auto sent =
-        socket_.write_some(boost::asio::buffer(kContinue.data(), kContinue.size()), error);
-    if (sent != kContinue.size()) return close();  // a client that takes not even this
+  if (info_.expects_continue && input.empty() && !send_at_once(kContinue)) {
+    return close();  // a client that takes not even this
   }
   if (info_.framing == BodyFraming::chunked) return read_chunks(input);
   const std::size_t here = std::min<std::size_t>(input.size(), info_.content_length);
@@ -207,6 +236,12 @@ void HttpConnection::begin_body(std::string_view input) {
   request_.body.append(input.substr(0, here));
   keep(input.substr(here));
   read_body_of_length();
+}
+
+bool HttpConnection::send_at_once(std::string_view bytes) {
+  if (tls_) return tls_->write_at_once(bytes);
+  error_code error;
+  return socket_.write_some(boost::asio::buffer(bytes.data(), bytes.size()), error) == bytes.size();
 }
 
 void HttpConnection::read_body_of_length() {
@@ -218,15 +253,16 @@ void HttpConnection::read_body_of_length() {
   }
   const std::size_t step = std::min<std::size_t>(info_.content_length - have, kBodyStepBytes);
   body.resize(have + step);
-  socket_.async_read_some(boost::asio::buffer(body.data() + have, step),
-                          [self = shared_from_this(), have](error_code error, std::size_t length) {
-                            self->request_.body.resize(have + length);
-                            if (self->state_ == State::closed) return;
-                            if (self->timed_out_) return self->refuse(Reason::timeout);
-                            if (error == boost::asio::error::eof) return self->end_of_input();
-                            if (error) return self->close();
-                            self->read_body_of_length();
-                          });
+  auto read = [self = shared_from_this(), have](error_code error, std::size_t length) {
+    self->request_.body.resize(have + length);
+    if (self->state_ == State::closed) return;
+    if (self->timed_out_) return self->refuse(Reason::timeout);
+    if (error == boost::asio::error::eof) return self->end_of_input();
+    if (error) return self->close();
+    self->read_body_of_length();
+  };
+  if (tls_) return tls_->async_read_some(body.data() + have, step, read);
+  socket_.async_read_some(boost::asio::buffer(body.data() + have, step), std::move(read));
 }
 
 void HttpConnection::read_chunks(std::string_view input) {
@@ -296,16 +332,22 @@ void HttpConnection::write(HttpResponse response) {
                           {.close = close_after_write_, .http_1_0 = info_.http_1_0});
   if (!is_head_method_) out_body_ = std::move(response.body);
   enter(State::writing, core_->options().write_timeout);
+  // Sent at once if the socket takes it; what follows never runs inside the owner's commit.
+  auto written = [self = shared_from_this()](error_code error, std::size_t) {
+    if (self->state_ == State::closed) return;
+    if (error) return self->close();
+    self->after_write();
+    self->go_on();
+  };
+  if (tls_) {
+    if (out_head_.size() + out_body_.size() <= kRecordBytes) {
+      out_head_.append(std::exchange(out_body_, {}));
+    }
+    return tls_->async_write(out_head_, out_body_, written);
+  }
   const std::array<boost::asio::const_buffer, 2> parts{boost::asio::buffer(out_head_),
                                                        boost::asio::buffer(out_body_)};
-  // Sent at once if the socket takes it; what follows never runs inside the owner's commit.
-  boost::asio::async_write(socket_, parts,
-                           [self = shared_from_this()](error_code error, std::size_t) {
-                             if (self->state_ == State::closed) return;
-                             if (error) return self->close();
-                             self->after_write();
-                             self->go_on();
-                           });
+  boost::asio::async_write(socket_, parts, std::move(written));
 }
 
 void HttpConnection::after_write() {
@@ -337,7 +379,8 @@ void HttpConnection::linger() {
   // To close with bytes unread resets the connection, and the client may lose its answer.
   if (request_is_whole_ && (nothing_came || core_->stopping())) return close();
   unread_ = {};
-  socket_.shutdown(tcp::socket::shutdown_send, error);
+  if (tls_) tls_->close_notify();
+  socket_.shutdown(HttpSocket::shutdown_send, error);
   enter(State::lingering, kLingerTime);
 }
 

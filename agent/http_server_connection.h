@@ -4,7 +4,6 @@
 // connection at rest holds a socket and this object, no buffers.
 #pragma once
 
-#include <boost/asio/ip/tcp.hpp>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,32 +13,15 @@
 #include "agent/http_server.h"
 #include "agent/http_server_core.h"
 #include "agent/http_server_parser.h"
+#include "agent/http_server_tls.h"
 
 namespace holdfast {
-
-/// The bytes of one request in the budget.
-class BudgetLease {
- public:
-  explicit BudgetLease(ByteBudget* budget) : budget_(budget) {}
-  ~BudgetLease() { release(); }
-  BudgetLease(const BudgetLease&) = delete;
-  BudgetLease& operator=(const BudgetLease&) = delete;
-
-  /// False: over the budget; then nothing is held any more.
-  bool grow_to(std::size_t bytes);
-  bool grow_by(std::size_t bytes) { return grow_to(held_ + bytes); }
-  void release();
-
- private:
-  ByteBudget* const budget_;
-  std::size_t held_ = 0;
-};
 
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
   using Time = HttpServerCore::Time;
 
-  HttpConnection(std::shared_ptr<HttpServerCore> core, boost::asio::ip::tcp::socket socket);
+  HttpConnection(std::shared_ptr<HttpServerCore> core, HttpSocket socket);
 
   void start();
   void check_deadline(Time now);
@@ -52,6 +34,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
  private:
   enum class State : std::uint8_t {
+    handshake,  // of TLS
     idle,       // no byte of a request yet
     head,       // part of a head
     body,       // part of a body
@@ -66,6 +49,10 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool wants_input() const;
   void go_on();  // waits for input where the state wants some; last act of a handler
   void on_readable();
+  std::size_t read_some(boost::system::error_code& error);
+  void shake_hands();
+  void handshake_failed();
+  bool send_at_once(std::string_view bytes);
   void take_input(std::string_view input);
   void parse(std::string_view input);
   void read_head(std::string_view input);
@@ -84,7 +71,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void linger();
 
   const std::shared_ptr<HttpServerCore> core_;
-  boost::asio::ip::tcp::socket socket_;
+  HttpSocket socket_;
+  std::unique_ptr<HttpTls> tls_;  // none: plain
   BudgetLease lease_;
   State state_ = State::idle;
   bool timed_out_ = false;

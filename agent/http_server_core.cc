@@ -1,11 +1,12 @@
 #include "agent/http_server_core.h"
 
 #include <algorithm>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 
 #include "agent/http_server_connection.h"
-#include "agent/http_server_listen.h"
+#include "agent/listen.h"
 #include "agent/logging.h"
 
 namespace holdfast {
@@ -35,8 +36,15 @@ milliseconds sweep_interval(const HttpServerOptions& options, bool stopping) {
   return std::max(shortest / 4, milliseconds{5});
 }
 
+boost::asio::generic::stream_protocol protocol_of(int fd) {
+  int family = AF_UNSPEC;
+  socklen_t length = sizeof family;
+  getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length);
+  return {family, family == AF_UNIX ? 0 : IPPROTO_TCP};
+}
+
 /// No connection is made of it: what has come is read so that the answer is not reset away.
-void refuse_connection(tcp::socket socket, std::array<char, 65536>& scratch) {
+void refuse_connection(HttpSocket socket, std::array<char, 65536>& scratch) {
   static constexpr std::string_view kAnswer =
       "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
       "Content-Length: 20\r\nRetry-After: 1\r\nConnection: close\r\n\r\ntoo many connections";
@@ -44,7 +52,7 @@ void refuse_connection(tcp::socket socket, std::array<char, 65536>& scratch) {
   socket.non_blocking(true, ignored);
   socket.read_some(boost::asio::buffer(scratch), ignored);
   socket.write_some(boost::asio::buffer(kAnswer.data(), kAnswer.size()), ignored);
-  socket.shutdown(tcp::socket::shutdown_send, ignored);
+  socket.shutdown(HttpSocket::shutdown_send, ignored);
 }
 
 }  // namespace
@@ -57,12 +65,21 @@ HttpServerCore::HttpServerCore(HttpServerOptions options, HttpServer::Handlers h
       sweep_timer_(context_) {}
 
 Status HttpServerCore::listen() {
-  auto acceptors = listen_on(context_, options_.endpoint);
-  if (!acceptors.ok()) return acceptors.error();
-  port_ = acceptors->front().local_endpoint().port();
-  for (tcp::acceptor& acceptor : *acceptors) {
+  if (options_.tls) {
+    auto loaded = TlsServerContext::load(*options_.tls);
+    if (!loaded.ok()) return loaded.error();
+    tls_ = std::move(loaded).value();
+  }
+  auto sockets = listen_on(options_.endpoint);
+  if (!sockets.ok()) return sockets.error();
+  port_ = sockets->front().port();
+  for (ListenSocket& socket : *sockets) {
     listeners_.push_back(std::make_unique<Listener>(
-        Listener{std::move(acceptor), boost::asio::steady_timer(context_)}));
+        Listener{HttpAcceptor(context_), boost::asio::steady_timer(context_)}));
+    error_code code;
+    listeners_.back()->acceptor.assign(protocol_of(socket.fd()), socket.fd(), code);
+    if (code) return Error{code.value(), options_.endpoint + ": " + code.message()};
+    socket.release();
   }
   for (const auto& listener : listeners_) accept(*listener);
   return {};
@@ -112,6 +129,7 @@ void HttpServerCore::begin_stop(milliseconds grace) {
   stopping_ = true;
   stop_deadline_ = steady_clock::now() + grace;
   error_code ignored;
+  remove_socket_file(options_.endpoint);
   for (const auto& listener : listeners_) {
     listener->acceptor.close(ignored);
     listener->retry.cancel(ignored);
@@ -124,7 +142,7 @@ void HttpServerCore::begin_stop(milliseconds grace) {
 }
 
 void HttpServerCore::accept(Listener& listener) {
-  listener.acceptor.async_accept([this, &listener](error_code error, tcp::socket socket) {
+  listener.acceptor.async_accept([this, &listener](error_code error, HttpSocket socket) {
     if (stopping_) return;
     if (!error) {
       take(std::move(socket));
@@ -141,9 +159,9 @@ void HttpServerCore::accept(Listener& listener) {
   });
 }
 
-void HttpServerCore::take(tcp::socket socket) {
+void HttpServerCore::take(HttpSocket socket) {
   if (connections_.size() >= options_.connections_max) {
-    refuse_connection(std::move(socket), scratch_);
+    if (tls_ == nullptr) refuse_connection(std::move(socket), scratch_);
     return;
   }
   error_code ignored;

@@ -6,9 +6,10 @@
 
 #include <array>
 #include <atomic>
+#include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <memory>
@@ -18,10 +19,15 @@
 
 #include "agent/http_server.h"
 #include "agent/http_server_response.h"
+#include "agent/tls_server.h"
 
 namespace holdfast {
 
 class HttpConnection;
+
+/// TCP and unix sockets alike.
+using HttpSocket = boost::asio::generic::stream_protocol::socket;
+using HttpAcceptor = boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol>;
 
 class HttpServerCore : public std::enable_shared_from_this<HttpServerCore> {
  public:
@@ -42,6 +48,8 @@ class HttpServerCore : public std::enable_shared_from_this<HttpServerCore> {
   std::size_t connections() const { return connection_count_.load(std::memory_order_relaxed); }
 
   const HttpServerOptions& options() const { return options_; }
+  /// None: plain connections.
+  TlsServerContext* tls() { return tls_.get(); }
   bool stopping() const { return stopping_; }
 
   /// One buffer to read into for all: a connection at rest has none of its own.
@@ -56,12 +64,12 @@ class HttpServerCore : public std::enable_shared_from_this<HttpServerCore> {
 
  private:
   struct Listener {
-    boost::asio::ip::tcp::acceptor acceptor;
+    HttpAcceptor acceptor;
     boost::asio::steady_timer retry;
   };
 
   void accept(Listener& listener);
-  void take(boost::asio::ip::tcp::socket socket);
+  void take(HttpSocket socket);
   void run_burst();
   void schedule_sweep();
   void sweep();
@@ -70,6 +78,7 @@ class HttpServerCore : public std::enable_shared_from_this<HttpServerCore> {
 
   const HttpServerOptions options_;
   const HttpServer::Handlers handlers_;
+  std::unique_ptr<TlsServerContext> tls_;
   boost::asio::io_context context_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   boost::asio::steady_timer sweep_timer_;

@@ -40,6 +40,11 @@ class GrpcClient {
 
   explicit GrpcClient(const std::string& target) : channel_(connect(target)), stub_(channel_) {}
   explicit GrpcClient(std::uint16_t port) : GrpcClient("127.0.0.1:" + std::to_string(port)) {}
+  /// `host`: what the server's certificate must be for.
+  GrpcClient(std::uint16_t port, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+             const std::string& host)
+      : channel_(connect("127.0.0.1:" + std::to_string(port), credentials, host)),
+        stub_(channel_) {}
   ~GrpcClient() {
     queue_.Shutdown();
     void* tag = nullptr;
@@ -53,6 +58,7 @@ class GrpcClient {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kPatience);
     context.set_compression_algorithm(compression);
+    for (const auto& [key, value] : metadata_) context.AddMetadata(key, value);
     const grpc::ByteBuffer sent = to_buffer(request);
     const auto reader = stub_.PrepareUnaryCall(&context, std::string(method), sent, &queue_);
     grpc::ByteBuffer response;
@@ -62,6 +68,11 @@ class GrpcClient {
     wait();
     reply.message = to_string(response);
     return reply;
+  }
+
+  /// For each call to come.
+  void add_metadata(const std::string& key, const std::string& value) {
+    metadata_.emplace_back(key, value);
   }
 
   /// A stream for clients that do not do as they should. Each operation's tag is `this`.
@@ -81,17 +92,23 @@ class GrpcClient {
   void* tag() { return this; }
 
  private:
-  static std::shared_ptr<grpc::Channel> connect(const std::string& target) {
+  static std::shared_ptr<grpc::Channel> connect(
+      const std::string& target,
+      const std::shared_ptr<grpc::ChannelCredentials>& credentials =
+          grpc::InsecureChannelCredentials(),
+      const std::string& host = "") {
     grpc::ChannelArguments arguments;
+    if (!host.empty()) arguments.SetSslTargetNameOverride(host);
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // not shared with other clients
     arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-    return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+    return grpc::CreateCustomChannel(target, credentials, arguments);
   }
 
   std::shared_ptr<grpc::Channel> channel_;
   grpc::GenericStub stub_;
   grpc::CompletionQueue queue_;
+  std::vector<std::pair<std::string, std::string>> metadata_;
 };
 
 }  // namespace holdfast

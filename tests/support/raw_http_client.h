@@ -65,6 +65,8 @@ class RawHttpClient {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
   }
+  /// On a socket that is connected already, and its own from now on.
+  static RawHttpClient over(int fd) { return RawHttpClient(Connected{fd}); }
   ~RawHttpClient() { close(); }
   RawHttpClient(RawHttpClient&& other) noexcept
       : fd_(std::exchange(other.fd_, -1)),
@@ -115,10 +117,32 @@ class RawHttpClient {
     return !fill() && !out_of_patience_;
   }
 
+  /// All that comes until the server ends the connection.
+  std::string receive_all() {
+    while (fill()) {
+    }
+    return std::exchange(input_, {});
+  }
+
+  /// The server ends the connection, whatever it says before.
+  bool ends() {
+    receive_all();
+    return !out_of_patience_;
+  }
+
   /// Is a byte there, or the end, within the time?
   bool readable_within(int milliseconds) const {
     pollfd waiting{fd_, POLLIN, 0};
     return !input_.empty() || poll(&waiting, 1, milliseconds) > 0;
+  }
+
+  int fd() const { return fd_; }
+
+  /// For those who read the socket themselves.
+  void set_patience() {
+    const timeval patience{kPatienceMs / 1000, 0};
+    setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   }
 
   void finish_sending() { shutdown(fd_, SHUT_WR); }
@@ -136,6 +160,11 @@ class RawHttpClient {
   }
 
  private:
+  struct Connected {
+    int fd;
+  };
+  explicit RawHttpClient(Connected socket) : fd_(socket.fd), connected_(socket.fd >= 0) {}
+
   bool fill() {
     pollfd waiting{fd_, POLLIN, 0};
     if (poll(&waiting, 1, kPatienceMs) <= 0) {

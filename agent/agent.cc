@@ -17,11 +17,17 @@ constexpr std::chrono::milliseconds kDrainLook{10};
 
 std::unique_ptr<Exporter> make_exporter(const ExporterConfig& config, Signal signal) {
   switch (config.kind) {
-    case ExporterConfig::Kind::otlp_http:
-      return make_otlp_http_exporter(config.otlp_http, signal);
-    case ExporterConfig::Kind::otlp_grpc:
+    case ExporterConfig::Kind::otlp_http: {
+      OtlpHttpOptions options = config.otlp_http;
+      if (config.auth) options.credentials = credentials_of(*config.auth);
+      return make_otlp_http_exporter(options, signal);
+    }
+    case ExporterConfig::Kind::otlp_grpc: {
       prepare_grpc_library();
-      return make_otlp_grpc_exporter(config.otlp_grpc, signal);
+      OtlpGrpcOptions options = config.otlp_grpc;
+      if (config.auth) options.credentials = credentials_of(*config.auth);
+      return make_otlp_grpc_exporter(options, signal);
+    }
     case ExporterConfig::Kind::debug:
       return make_debug_exporter({config.debug_verbosity,
                                   [](std::string_view line) {

@@ -6,6 +6,7 @@
 
 #include "agent/config_parts.h"
 #include "agent/config_values.h"
+#include "agent/listen.h"
 
 namespace holdfast {
 
@@ -44,6 +45,7 @@ std::string host_class(const std::string& host) {
 }
 
 bool same_port(const std::string& a, const std::string& b) {
+  if (const std::string path = unix_path(a); !path.empty()) return a == b;
   const auto left = parse_endpoint(a);
   const auto right = parse_endpoint(b);
   if (!left || !right || left->port != right->port || left->port == 0) return false;
@@ -74,13 +76,15 @@ class Assembly {
     for (DeclaredPipeline& pipeline : service.pipelines) connect(pipeline);
     for (const DeclaredReceiver& receiver : declared_.receivers) {
       if (used_receivers_.count(receiver.config.name) == 0) continue;
-      config_.receivers.push_back(receiver.config);
+      config_.receivers.push_back(with_authenticators(receiver));
       for (const Listener& listener : receiver.listeners) listeners_.push_back(listener);
     }
     std::vector<const DeclaredExporter*> exporters;
     for (const DeclaredExporter& exporter : declared_.exporters) {
       if (used_exporters_.count(exporter.config.name) == 0) continue;
       config_.exporters.push_back(exporter.config);
+      config_.exporters.back().auth =
+          resolve_authenticator(exporter.auth, AuthUse::exporter, listed_, declared_, findings_);
       exporters.push_back(&exporter);
     }
     // The health port and the metrics port come last: a clash is told where it is easier to mend.
@@ -97,6 +101,16 @@ class Assembly {
   }
 
  private:
+  OtlpReceiverConfig with_authenticators(const DeclaredReceiver& receiver) {
+    OtlpReceiverConfig config = receiver.config;
+    const auto resolve = [this](const AuthReference& reference) {
+      return resolve_authenticator(reference, AuthUse::receiver, listed_, declared_, findings_);
+    };
+    if (config.grpc) config.grpc->auth = resolve(receiver.grpc_auth);
+    if (config.http) config.http->auth = resolve(receiver.http_auth);
+    return config;
+  }
+
   void list_extensions(const Service& service) {
     const std::string key = "service::extensions";
     resolve(service.extensions, declared_.extension_ids, "extension", key, findings_,

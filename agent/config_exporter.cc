@@ -2,11 +2,8 @@
 #include "agent/config_exporter.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "agent/config_parts.h"
 #include "agent/config_values.h"
@@ -33,6 +30,17 @@ Reader url(std::string& out) {
   };
 }
 
+Reader proxy(std::string& out) {
+  return [&out](const Value& value) {
+    text(out)(value);
+    const std::string scheme = out.substr(0, out.find("://"));
+    if (out.empty() || scheme == "http" || scheme == "https" || scheme == "socks5") return;
+    out.clear();
+    // Not the URL itself: a password may be in it.
+    value.fail("is not an http://, https:// or socks5:// URL");
+  };
+}
+
 Reader own_headers(std::vector<std::pair<std::string, std::string>>& out) {
   return [&out](const Value& value) {
     headers(out)(value);
@@ -54,29 +62,6 @@ Reader compression(ContentCoding& out) {
       ContentCoding::zlib, ContentCoding::snappy,   ContentCoding::lz4,  ContentCoding::identity};
   return choice({"gzip", "none", "zstd", "zlib", "deflate", "snappy", "lz4", ""},
                 [&out](std::size_t i) { out = kCodings[i]; });
-}
-
-Keys tls_keys(OtlpHttpOptions& options) {
-  Keys keys{
-      {"insecure", accepted()},  // the scheme of the URL decides, as in the Collector
-      {"insecure_skip_verify", boolean(options.insecure_skip_verify)},
-      {"ca_file",
-       [&options](const Value& value) {
-         text(options.ca_file)(value);
-         if (!options.ca_file.empty() && ::access(options.ca_file.c_str(), R_OK) != 0) {
-           value.warn(fmt::format("{} cannot be read now: {}", quoted(options.ca_file),
-                                  std::strerror(errno)));
-         }
-       }},
-  };
-  for (const char* name :
-       {"ca_pem", "cert_file", "cert_pem", "key_file", "key_pem", "min_version", "max_version",
-        "cipher_suites", "curve_preferences", "reload_interval", "server_name_override",
-        "include_system_ca_certs_pool", "include_insecure_cipher_suites", "tpm"}) {
-    keys.push_back(
-        {name, refused_unless_off("supported: insecure, insecure_skip_verify, ca_file")});
-  }
-  return keys;
 }
 
 }  // namespace
@@ -184,8 +169,6 @@ Keys transport_keys() {
       {"http2_ping_timeout", no_effect(http1)},
       {"force_attempt_http2", no_effect(http1)},
       {"cookies", no_effect_section("cookies are not kept", {"enabled"})},
-      {"auth", refused("an Authorization header can be set in headers")},
-      {"proxy_url", refused_unless_off("")},
       {"middlewares", refused_unless_off("")},
   };
 }
@@ -220,8 +203,10 @@ void read_otlp_http(const ComponentId& id, const Value& value, Declared& declare
       {"compression_params",
        no_effect_section("bodies are compressed once, at one level", {"level"})},
       {"encoding", encoding()},
+      {"auth", authenticator(exporter.auth)},
+      {"proxy_url", proxy(options.proxy_url)},
       {"timeout", duration(options.timeout, kNotNegative)},
-      {"tls", section(tls_keys(options))},
+      {"tls", client_tls(options.tls)},
       {"retry_on_failure", [&](const Value& v) { read_retry(v, exporter.config.retry); }},
       {"sending_queue", section(queue_keys(exporter))},
   };

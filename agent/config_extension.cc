@@ -28,26 +28,30 @@ Reader health_path(std::string& out) {
 
 void read_health_check(const Value& value, DeclaredExtension& extension) {
   HealthConfig health;
-  Keys keys{
-      {"endpoint", endpoint(health.endpoint)},
-      {"path", health_path(health.path)},
-      {"response_body", section({
-                            {"healthy", optional_text(health.body_healthy)},
-                            {"unhealthy", optional_text(health.body_unhealthy)},
-                        })},
-      {"check_collector_pipeline",
-       section({
-           {"enabled", refused_unless_off("/status tells the state of the pipelines")},
-           {"interval", accepted()},
-           {"exporter_failure_threshold", accepted()},
-       })},
-  };
+  Keys keys = listen_keys(value, health.endpoint);
+  for (Key& key : Keys{
+           {"tls", server_tls(health.tls, TlsServerKind::http)},
+           {"path", health_path(health.path)},
+           {"response_body", section({
+                                 {"healthy", optional_text(health.body_healthy)},
+                                 {"unhealthy", optional_text(health.body_unhealthy)},
+                             })},
+           {"check_collector_pipeline",
+            section({
+                {"enabled", refused_unless_off("/status tells the state of the pipelines")},
+                {"interval", accepted()},
+                {"exporter_failure_threshold", accepted()},
+            })},
+       }) {
+    keys.push_back(std::move(key));
+  }
   for (const char* name :
-       {"transport", "tls", "auth", "cors", "response_headers", "include_metadata",
-        "compression_algorithms", "max_request_body_size", "read_timeout", "read_header_timeout",
-        "write_timeout", "idle_timeout", "keep_alives_enabled", "middlewares", "use_v2", "http",
-        "grpc", "component_health"}) {
-    keys.push_back({name, refused_unless_off("supported: endpoint, path, response_body")});
+       {"auth", "cors", "response_headers", "include_metadata", "compression_algorithms",
+        "max_request_body_size", "read_timeout", "read_header_timeout", "write_timeout",
+        "idle_timeout", "keep_alives_enabled", "middlewares", "use_v2", "http", "grpc",
+        "component_health"}) {
+    keys.push_back(
+        {name, refused_unless_off("supported: endpoint, transport, tls, path, response_body")});
   }
   read_section(value, keys);
   const Member* member = value.node.find("endpoint");
@@ -104,6 +108,8 @@ void read_extensions(const Value& section, Declared& declared) {
                                            {{"health_check", with(read_health_check)},
                                             {"file_storage", with(read_file_storage)},
                                             {"disk_buffer", with(disk_buffer)},
+                                            {"basicauth", with(read_basic_auth)},
+                                            {"bearertokenauth", with(read_bearer_token_auth)},
                                             {"pprof", with(nothing)},
                                             {"zpages", with(nothing)}});
 }

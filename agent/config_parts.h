@@ -41,6 +41,25 @@ std::vector<std::string> read_components(const Value& section, std::string_view 
 /// A section of which all is accepted and without effect; unknown keys in it are errors still.
 Reader no_effect_section(std::string reason, std::vector<std::string> names);
 
+/// `endpoint` and `transport` of a server: host:port, or "unix:PATH" (listen.h).
+Keys listen_keys(const Value& server, std::string& endpoint);
+
+/// What a server's TLS is of: gRPC chooses more by itself.
+enum class TlsServerKind : std::uint8_t { http, grpc };
+
+/// `tls` of a server, and of an exporter over HTTP.
+Reader server_tls(std::optional<TlsServerOptions>& out, TlsServerKind kind);
+Reader client_tls(HttpTlsOptions& out);
+
+/// The `authenticator` of a receiver's or exporter's `auth`.
+struct AuthReference {
+  std::string id;  // "": none
+  std::string key;
+  Place place;
+};
+
+Reader authenticator(AuthReference& out);
+
 /// A port that the agent will listen on.
 struct Listener {
   std::string endpoint;
@@ -50,6 +69,8 @@ struct Listener {
 
 struct DeclaredReceiver {
   OtlpReceiverConfig config;
+  AuthReference grpc_auth;
+  AuthReference http_auth;
   std::vector<Listener> listeners;
 };
 
@@ -61,6 +82,7 @@ struct DeclaredProcessor {
 
 struct DeclaredExporter {
   ExporterConfig config;
+  AuthReference auth;
   std::string key;
   std::string storage;  // sending_queue.storage
   Place storage_place;
@@ -87,7 +109,11 @@ struct DeclaredExtension {
   std::optional<Listener> listener;
   std::optional<FileStorage> file_storage;
   std::optional<DiskBuffer> disk_buffer;
+  std::optional<AuthenticatorConfig> authenticator;
 };
+
+void read_basic_auth(const Value& value, DeclaredExtension& extension);
+void read_bearer_token_auth(const Value& value, DeclaredExtension& extension);
 
 /// All sections but `service`, and the ids in each.
 struct Declared {
@@ -140,6 +166,14 @@ void read_references(const Value& list, std::vector<Reference>& out);
 
 /// Puts declarations and service together, and checks what refers to what.
 Config assemble(const Declared& declared, Service service, Findings& findings);
+
+enum class AuthUse : std::uint8_t { receiver, exporter };
+
+/// What a reference leads to among the extensions that are in use; an error if it does not.
+std::optional<AuthenticatorConfig> resolve_authenticator(
+    const AuthReference& reference, AuthUse use,
+    const std::vector<const DeclaredExtension*>& listed, const Declared& declared,
+    Findings& findings);
 
 /// Where the buffer lies and with what limits.
 BufferConfig choose_buffer(const std::vector<const DeclaredExtension*>& listed,

@@ -11,17 +11,6 @@ namespace {
 constexpr milliseconds kNotNegative{0};
 constexpr std::uint64_t kBodyBytesMax = 1ULL << 30;
 
-Reader transport() {
-  return [](const Value& value) {
-    if (value.is_null()) return;
-    const auto content = text_of(value);
-    if (content && *content != "tcp") {
-      value.fail(fmt::format("{} is not supported in this version", quoted(*content)),
-                 "supported: tcp");
-    }
-  };
-}
-
 /// `include_metadata: true` is for processors and exporters that look at client headers.
 Reader metadata() {
   return [](const Value& value) {
@@ -49,25 +38,27 @@ Keys keepalive_keys(GrpcReceiverConfig& grpc) {
   };
 }
 
-GrpcReceiverConfig read_grpc(const Value& value) {
+GrpcReceiverConfig read_grpc(const Value& value, AuthReference& auth) {
   GrpcReceiverConfig grpc;
   const auto take_mib = [&grpc](std::int64_t mib) {
     // As in the Collector, 0 is the default.
     if (mib > 0) grpc.recv_message_bytes_max = static_cast<std::size_t>(mib) << 20;
   };
-  read_section(value, {
-                          {"endpoint", endpoint(grpc.endpoint)},
-                          {"transport", transport()},
-                          {"max_recv_msg_size_mib", integer(take_mib, {0, kBodyBytesMax >> 20})},
-                          {"max_concurrent_streams", integer(grpc.concurrent_streams_max, {})},
-                          {"read_buffer_size", no_effect("gRPC sizes its own buffers")},
-                          {"write_buffer_size", no_effect("gRPC sizes its own buffers")},
-                          {"include_metadata", metadata()},
-                          {"keepalive", section(keepalive_keys(grpc))},
-                          {"tls", refused("")},
-                          {"auth", refused("")},
-                          {"middlewares", refused_unless_off("")},
-                      });
+  Keys keys = listen_keys(value, grpc.endpoint);
+  for (Key& key : Keys{
+           {"max_recv_msg_size_mib", integer(take_mib, {0, kBodyBytesMax >> 20})},
+           {"max_concurrent_streams", integer(grpc.concurrent_streams_max, {})},
+           {"read_buffer_size", no_effect("gRPC sizes its own buffers")},
+           {"write_buffer_size", no_effect("gRPC sizes its own buffers")},
+           {"include_metadata", metadata()},
+           {"keepalive", section(keepalive_keys(grpc))},
+           {"tls", server_tls(grpc.tls, TlsServerKind::grpc)},
+           {"auth", authenticator(auth)},
+           {"middlewares", refused_unless_off("")},
+       }) {
+    keys.push_back(std::move(key));
+  }
+  read_section(value, keys);
   return grpc;
 }
 
@@ -95,40 +86,41 @@ void check_paths(const Value& value, const HttpReceiverConfig& http) {
   }
 }
 
-HttpReceiverConfig read_http(const Value& value) {
+HttpReceiverConfig read_http(const Value& value, AuthReference& auth) {
   HttpReceiverConfig http;
   const auto take_body = [&http](std::uint64_t bytes) {
     // As in the Collector, 0 is the default.
     if (bytes > 0) http.request_body_bytes_max = bytes;
   };
-  read_section(value,
-               {
-                   {"endpoint", endpoint(http.endpoint)},
-                   {"transport", transport()},
-                   {"max_request_body_size", size(take_body, 0, kBodyBytesMax)},
-                   {"traces_url_path", url_path(http.paths[index_of(Signal::traces)])},
-                   {"metrics_url_path", url_path(http.paths[index_of(Signal::metrics)])},
-                   {"logs_url_path", url_path(http.paths[index_of(Signal::logs)])},
-                   {"read_timeout", duration(http.read_timeout, kNotNegative)},
-                   {"read_header_timeout", duration(http.read_header_timeout, kNotNegative)},
-                   {"write_timeout", duration(http.write_timeout, kNotNegative)},
-                   {"idle_timeout", duration(http.idle_timeout, kNotNegative)},
-                   {"keep_alives_enabled", boolean(http.keep_alives)},
-                   {"cors", section({
-                                {"allowed_origins", strings(http.cors.allowed_origins)},
-                                {"allowed_headers", strings(http.cors.allowed_headers)},
-                                {"exposed_headers", strings(http.cors.exposed_headers)},
-                                {"max_age", integer(http.cors.max_age_s, {})},
-                            })},
-                   {"response_headers", headers(http.response_headers)},
-                   {"include_metadata", metadata()},
-                   {"compression_algorithms", no_effect("gzip, zstd, zlib, deflate, snappy, "
-                                                        "x-snappy-framed and lz4 are all taken")},
-                   {"tls", refused("")},
-                   {"auth", refused("")},
-                   {"middlewares", refused_unless_off("")},
-                   {"include_tls_metadata", refused_unless_off("")},
-               });
+  Keys keys = listen_keys(value, http.endpoint);
+  for (Key& key : Keys{
+           {"max_request_body_size", size(take_body, 0, kBodyBytesMax)},
+           {"traces_url_path", url_path(http.paths[index_of(Signal::traces)])},
+           {"metrics_url_path", url_path(http.paths[index_of(Signal::metrics)])},
+           {"logs_url_path", url_path(http.paths[index_of(Signal::logs)])},
+           {"read_timeout", duration(http.read_timeout, kNotNegative)},
+           {"read_header_timeout", duration(http.read_header_timeout, kNotNegative)},
+           {"write_timeout", duration(http.write_timeout, kNotNegative)},
+           {"idle_timeout", duration(http.idle_timeout, kNotNegative)},
+           {"keep_alives_enabled", boolean(http.keep_alives)},
+           {"cors", section({
+                        {"allowed_origins", strings(http.cors.allowed_origins)},
+                        {"allowed_headers", strings(http.cors.allowed_headers)},
+                        {"exposed_headers", strings(http.cors.exposed_headers)},
+                        {"max_age", integer(http.cors.max_age_s, {})},
+                    })},
+           {"response_headers", headers(http.response_headers)},
+           {"include_metadata", metadata()},
+           {"compression_algorithms", no_effect("gzip, zstd, zlib, deflate, snappy, "
+                                                "x-snappy-framed and lz4 are all taken")},
+           {"tls", server_tls(http.tls, TlsServerKind::http)},
+           {"auth", authenticator(auth)},
+           {"middlewares", refused_unless_off("")},
+           {"include_tls_metadata", refused_unless_off("")},
+       }) {
+    keys.push_back(std::move(key));
+  }
+  read_section(value, keys);
   check_paths(value, http);
   return http;
 }
@@ -143,11 +135,11 @@ void read_otlp(const ComponentId& id, const Value& value, Declared& declared) {
         {endpoint, protocol.key, member != nullptr ? member->value.place : place});
   };
   const Reader grpc = [&](const Value& protocol) {
-    receiver.config.grpc = read_grpc(protocol);
+    receiver.config.grpc = read_grpc(protocol, receiver.grpc_auth);
     listen(protocol, protocol.node.place, receiver.config.grpc->endpoint);
   };
   const Reader http = [&](const Value& protocol) {
-    receiver.config.http = read_http(protocol);
+    receiver.config.http = read_http(protocol, receiver.http_auth);
     listen(protocol, protocol.node.place, receiver.config.http->endpoint);
   };
   read_section(value, {{"protocols", section({{"grpc", grpc}, {"http", http}})}});

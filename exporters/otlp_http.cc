@@ -18,7 +18,8 @@ constexpr std::size_t kAnswerBytesMax = 1 << 20;  // a longer one is cut off
 constexpr long kUploadBufferBytes = 256 << 10;    // a merged body leaves in one or two writes
 constexpr long kConnectTimeoutMsMax = 30'000;
 constexpr long kIdleConnectionSecondsMax = 90;
-constexpr int kPollMsMax = 60'000;  // libcurl's own timers end a poll earlier
+constexpr long kAuthoritySecondsMax = 60;  // libcurl keeps what it has read of them for a day
+constexpr int kPollMsMax = 60'000;         // libcurl's own timers end a poll earlier
 
 struct EasyCleanup {
   void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
@@ -40,16 +41,22 @@ bool is_value_char(char c) {
   return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F);
 }
 
+std::string lower_case(std::string_view name) {
+  std::string lower(name);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
+  }
+  return lower;
+}
+
+bool equal_names(std::string_view a, std::string_view b) { return lower_case(a) == lower_case(b); }
+
 /// Headers that frame or name the body: they are the exporter's own.
 bool is_reserved(std::string_view name) {
   static constexpr std::array<std::string_view, 6> kReserved{"content-type",   "content-encoding",
                                                              "content-length", "transfer-encoding",
                                                              "expect",         "connection"};
-  std::string lower(name);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-  }
-  return std::find(kReserved.begin(), kReserved.end(), lower) != kReserved.end();
+  return std::find(kReserved.begin(), kReserved.end(), lower_case(name)) != kReserved.end();
 }
 
 struct UrlCleanup {
@@ -65,6 +72,39 @@ std::string url_part(const std::string& url, CURLUPart part) {
   if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return {};
   if (curl_url_get(parsed.get(), part, &text, 0) != CURLUE_OK) return {};
   return std::unique_ptr<char, CurlFree>(text).get();
+}
+
+std::string with_host(const std::string& url, const std::string& host) {
+  const std::unique_ptr<CURLU, UrlCleanup> parsed(curl_url());
+  char* text = nullptr;
+  if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK ||
+      curl_url_set(parsed.get(), CURLUPART_HOST, host.c_str(), 0) != CURLUE_OK ||
+      curl_url_get(parsed.get(), CURLUPART_URL, &text, 0) != CURLUE_OK) {
+    return url;
+  }
+  return std::unique_ptr<char, CurlFree>(text).get();
+}
+
+struct PemOptions {
+  CURLoption file;
+  CURLoption text;
+};
+
+void set_pem(CURL* easy, PemOptions options, const std::string& file, const std::string& text) {
+  if (!file.empty()) {
+    curl_easy_setopt(easy, options.file, file.c_str());
+  } else if (!text.empty()) {
+    curl_blob blob{const_cast<char*>(text.data()), text.size(), CURL_BLOB_COPY};
+    curl_easy_setopt(easy, options.text, &blob);
+  }
+}
+
+void set_tls_parameters(CURL* easy, const HttpTlsOptions& tls) {
+  long versions = tls.only_1_3 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2;
+  if (tls.only_1_2) versions |= CURL_SSLVERSION_MAX_TLSv1_2;
+  curl_easy_setopt(easy, CURLOPT_SSLVERSION, versions);
+  if (!tls.ciphers.empty()) curl_easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, tls.ciphers.c_str());
+  if (!tls.groups.empty()) curl_easy_setopt(easy, CURLOPT_SSL_EC_CURVES, tls.groups.c_str());
 }
 
 /// The environment's proxies as the Collector takes them: never for this machine, and HTTP_PROXY in
@@ -85,11 +125,17 @@ void set_proxy(CURL* easy, const std::string& url) {
 class OtlpHttpExporter : public Exporter {
  public:
   OtlpHttpExporter(const OtlpHttpOptions& options, Signal signal)
-      : coding_(options.compression), multi_(curl_multi_init()), easy_(curl_easy_init()) {
+      : coding_(options.compression),
+        own_headers_(options.headers),
+        credentials_source_(options.credentials),
+        multi_(curl_multi_init()),
+        easy_(curl_easy_init()) {
     curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, 1L);
-    add_headers(options);
-    set_transfer(options, options.urls[index_of(signal)]);
-    set_tls(options);
+    const std::string& url = options.urls[index_of(signal)];
+    set_transfer(options, url);
+    set_tls(options.tls);
+    if (!options.tls.server_name.empty()) set_server_name(options.tls.server_name, url);
+    set_headers();
   }
 
   ContentCoding coding() const override { return coding_; }
@@ -99,6 +145,7 @@ class OtlpHttpExporter : public Exporter {
     answer_length_ = 0;
     head_complete_ = false;
     error_[0] = '\0';
+    renew_credentials();
     // libcurl reads the body where it lies.
     curl_easy_setopt(easy_.get(), CURLOPT_POSTFIELDS, batch.body.data());
     curl_easy_setopt(easy_.get(), CURLOPT_POSTFIELDSIZE_LARGE,
@@ -127,25 +174,49 @@ class OtlpHttpExporter : public Exporter {
     headers_.reset(list);
   }
 
-  void add_headers(const OtlpHttpOptions& options) {
+  void renew_credentials() {
+    if (!credentials_source_) return;
+    auto now = credentials_source_();
+    if (now == credentials_) return;
+    credentials_ = std::move(now);
+    set_headers();
+  }
+
+  void set_headers() {
+    headers_.reset();
     add_header("Content-Type: application/x-protobuf");
     add_header("Expect:");  // a round trip before each larger body
     if (coding_ != ContentCoding::identity) {
       add_header("Content-Encoding: " + std::string(coding_name(coding_)));
     }
-    for (const auto& [name, value] : options.headers) {
-      if (!is_sendable_header(name, value)) continue;
-      // libcurl takes "Name:" for "do not send it" and "Name;" for an empty one.
-      add_header(value.empty() ? name + ";" : name + ": " + value);
+    const auto names = [this](std::string_view name) {
+      return std::any_of(own_headers_.begin(), own_headers_.end(),
+                         [&](const auto& own) { return equal_names(own.first, name); });
+    };
+    if (!host_.empty() && !names("host")) add_header("Host: " + host_);
+    for (const auto& [name, value] : own_headers_) {
+      if (!equal_names(name, credentials_.first)) add_own_header(name, value);
     }
+    add_own_header(credentials_.first, credentials_.second);
     curl_easy_setopt(easy_.get(), CURLOPT_HTTPHEADER, headers_.get());
+  }
+
+  void add_own_header(const std::string& name, const std::string& value) {
+    if (!is_sendable_header(name, value)) return;
+    // libcurl takes "Name:" for "do not send it" and "Name;" for an empty one.
+    add_header(value.empty() ? name + ";" : name + ": " + value);
   }
 
   void set_transfer(const OtlpHttpOptions& options, const std::string& url) {
     CURL* easy = easy_.get();
     curl_easy_setopt(easy, CURLOPT_URL, url.c_str());
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    set_proxy(easy, url);
+    if (options.proxy_url.empty()) {
+      set_proxy(easy, url);
+    } else {
+      curl_easy_setopt(easy, CURLOPT_PROXY, options.proxy_url.c_str());
+      curl_easy_setopt(easy, CURLOPT_NOPROXY, "");  // it is meant for all, whatever NO_PROXY says
+    }
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -167,17 +238,33 @@ class OtlpHttpExporter : public Exporter {
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &OtlpHttpExporter::take_answer);
   }
 
-  void set_tls(const OtlpHttpOptions& options) {
+  void set_tls(const HttpTlsOptions& tls) {
     CURL* easy = easy_.get();
-    curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
-    if (!options.ca_file.empty()) {
-      curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
-      curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);  // that authority and no other
-    }
-    if (options.insecure_skip_verify) {
+    set_tls_parameters(easy, tls);
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, kAuthoritySecondsMax);
+    set_pem(easy, {CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB}, tls.ca_file, tls.ca_pem);
+    const bool own = !tls.ca_file.empty() || !tls.ca_pem.empty();
+    // That authority and no other.
+    if (own && !tls.with_system_cas) curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+    set_pem(easy, {CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB}, tls.cert_file, tls.cert_pem);
+    set_pem(easy, {CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB}, tls.key_file, tls.key_pem);
+    if (tls.insecure_skip_verify) {
       curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
       curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     }
+  }
+
+  /// libcurl takes the name from the URL alone: it gets a URL with that name, and is told where it
+  /// really goes.
+  void set_server_name(const std::string& name, const std::string& url) {
+    if (url_part(url, CURLUPART_SCHEME) != "https") return;
+    const std::string host = url_part(url, CURLUPART_HOST);
+    const std::string port = url_part(url, CURLUPART_PORT);
+    const std::string there = ":" + (port.empty() ? "443" : port);
+    connect_to_.reset(curl_slist_append(nullptr, (name + there + ":" + host + there).c_str()));
+    curl_easy_setopt(easy_.get(), CURLOPT_CONNECT_TO, connect_to_.get());
+    curl_easy_setopt(easy_.get(), CURLOPT_URL, with_host(url, name).c_str());
+    host_ = port.empty() ? host : host + ":" + port;
   }
 
   static std::size_t take_answer(char* bytes, std::size_t, std::size_t length, void* self) {
@@ -236,12 +323,17 @@ class OtlpHttpExporter : public Exporter {
   }
 
   const ContentCoding coding_;
+  const std::vector<std::pair<std::string, std::string>> own_headers_;
+  const std::function<std::pair<std::string, std::string>()> credentials_source_;
+  std::pair<std::string, std::string> credentials_;
+  std::string host_;  // where the URL has another; else empty
   std::array<char, CURL_ERROR_SIZE> error_{};
   std::string answer_;
   std::size_t answer_length_ = 0;
   bool head_complete_ = false;
   std::unique_ptr<CURLM, MultiCleanup> multi_;
   std::unique_ptr<curl_slist, ListCleanup> headers_;
+  std::unique_ptr<curl_slist, ListCleanup> connect_to_;
   std::unique_ptr<CURL, EasyCleanup> easy_;  // last: it points to all of the above
 };
 

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,6 +15,24 @@
 
 namespace holdfast {
 
+/// Files are read again for each new connection, authorities at most a minute later: a renewed
+/// certificate needs no restart.
+struct HttpTlsOptions {
+  bool insecure_skip_verify = false;
+  std::string ca_file;  // this or ca_pem; neither: the system's authorities
+  std::string ca_pem;
+  bool with_system_cas = false;  // beside ca_file or ca_pem
+  std::string cert_file;         // for a server that asks for one; each a file or a text
+  std::string cert_pem;
+  std::string key_file;
+  std::string key_pem;
+  std::string server_name;  // what the certificate must be for, and SNI; "": the URL's host
+  bool only_1_2 = false;
+  bool only_1_3 = false;
+  std::string ciphers;  // for TLS 1.2, in OpenSSL's names with colons; "": the defaults
+  std::string groups;   // likewise the curves
+};
+
 /// Defaults are the Collector's. URLs are complete: configuration has already joined `endpoint` and
 /// "/v1/…".
 struct OtlpHttpOptions {
@@ -21,17 +40,20 @@ struct OtlpHttpOptions {
   std::vector<std::pair<std::string, std::string>> headers;
   ContentCoding compression = ContentCoding::gzip;
   std::chrono::milliseconds timeout{30'000};  // of a whole request; 0: none
-  bool insecure_skip_verify = false;
-  std::string ca_file;
+  HttpTlsOptions tls;
+  std::string proxy_url;  // "": the environment's
+  /// Asked before each request for a header that may change, as with a token from a file; in
+  /// place of one of the same name. Empty: none. Thread-safe, since each signal's exporter asks.
+  std::function<std::pair<std::string, std::string>()> credentials;
 };
 
 /// A header that may go out: its name a token, its value without control characters, and none of
 /// those that describe the body. Others are left out, so that no value can smuggle in a line.
 bool is_sendable_header(std::string_view name, std::string_view value);
 
-/// Proxies come from the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY; never for loopback),
-/// redirects are not followed. Thread safety: may be called from any thread; each exporter is then
-/// its owner's alone.
+/// Without a proxy_url proxies come from the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY; never
+/// for loopback); redirects are not followed. Thread safety: may be called from any thread; each
+/// exporter is then its owner's alone.
 std::unique_ptr<Exporter> make_otlp_http_exporter(const OtlpHttpOptions& options, Signal signal);
 
 }  // namespace holdfast

@@ -101,8 +101,10 @@ TEST(ConfigDocumentsTest, ExampleHasOnlyDefaultsWhereItSaysSo) {
 
 TEST(ConfigDocumentsTest, EveryKeyOfTheExampleIsKnown) {
   ConfigSources sources = sources_of(whole_example());
-  sources.sets = {{"service.extensions", "[health_check, disk_buffer, file_storage]"},
-                  {"exporters.otlp_http.tls.ca_file", ""}};
+  sources.sets = {
+      {"service.extensions",
+       "[health_check, disk_buffer, file_storage, basicauth, basicauth/out, bearertokenauth]"},
+      {"exporters.otlp_http.tls.ca_file", ""}};
   EXPECT_EQ(errors_of(sources), Lines{});
 }
 

@@ -79,11 +79,16 @@ TEST(ConfigErrorsTest, ReceiverFaultsAreNamed) {
        "yaml:6:37: " + g + "max_recv_msg_size_mib: must be at most 1024"},
       {grpc("max_concurrent_streams: many"),
        "yaml:6:38: " + g + "max_concurrent_streams: must be an integer, but is \"many\""},
-      {grpc("transport: unix"),
-       "yaml:6:25: " + g + "transport: \"unix\" is not supported in this version (supported: tcp)"},
-      {grpc("tls: {cert_file: x}"), "yaml:6:19: " + g + "tls: is not supported in this version"},
-      {grpc("auth: {authenticator: x}"),
-       "yaml:6:20: " + g + "auth: is not supported in this version"},
+      {grpc("transport: udp"),
+       "yaml:6:25: " + g +
+           "transport: \"udp\" is not supported in this version (supported: tcp, unix)"},
+      {grpc("transport: unix"), "yaml:6:13: " + g + "endpoint: is missing: the path of the socket"},
+      {http("transport: unix, endpoint: localhost:4318"),
+       "yaml:6:41: " + h +
+           "endpoint: \"localhost:4318\" is not a path (with transport unix the endpoint is a "
+           "path, as in \"/run/otlp.sock\")"},
+      {http("endpoint: /" + std::string(107, 'x') + ", transport: unix"),
+       "yaml:6:24: " + h + "endpoint: is too long for a socket: the system takes 107 bytes"},
       {http("endpoint: http://localhost:4318/"),
        "yaml:6:24: " + h +
            "endpoint: \"http://localhost:4318/\" is not host:port (did you mean "
@@ -171,15 +176,6 @@ TEST(ConfigErrorsTest, ExporterFaultsAreNamed) {
        "yaml:6:33: " + e + "headers::Content-Encoding: is a header that the exporter sets itself"},
       {with("headers: {x: [1]}"),
        "yaml:6:18: " + e + "headers::x: must be a string, but is a list"},
-      {with("tls: {cert_file: /x}"),
-       "yaml:6:22: " + e +
-           "tls::cert_file: is not supported in this version: supported: insecure, "
-           "insecure_skip_verify, ca_file"},
-      {with("auth: {authenticator: basicauth}"),
-       "yaml:6:11: " + e +
-           "auth: is not supported in this version: an Authorization header can be set in headers"},
-      {with("proxy_url: http://proxy:3128"),
-       "yaml:6:16: " + e + "proxy_url: is not supported in this version"},
       {with("sending_queue: {enabled: false}"),
        "yaml:6:30: " + e +
            "sending_queue::enabled: false is not supported in this version: everything goes "
@@ -222,9 +218,10 @@ TEST(ConfigErrorsTest, UnsupportedComponentsSayWhatThereIs) {
       {with("exporters: {nop: }\nreceivers:\n  otlp: {protocols: {http: }}\n  kafka:\n"),
        "yaml:5:3: receivers::kafka: receiver \"kafka\" is not supported in this version "
        "(supported: otlp)"},
-      {text + "extensions: {basicauth: {}}\n",
-       "yaml:4:14: extensions::basicauth: extension \"basicauth\" is not supported in this version "
-       "(supported: disk_buffer, file_storage, health_check, pprof, zpages)"},
+      {text + "extensions: {oidc: {}}\n",
+       "yaml:4:14: extensions::oidc: extension \"oidc\" is not supported in this version "
+       "(supported: basicauth, bearertokenauth, disk_buffer, file_storage, health_check, pprof, "
+       "zpages)"},
       {text + "extensions: {\"9lives\": }\n",
        "yaml:4:14: extensions::9lives: \"9lives\" is not type or type/name (a type is letters, "
        "digits and underscores; a name has no spaces)"},

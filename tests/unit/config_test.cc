@@ -80,7 +80,7 @@ service:
   EXPECT_EQ(central.otlp_http.headers[0].second, "Bearer x");
   EXPECT_EQ(central.otlp_http.compression, ContentCoding::zstd);
   EXPECT_EQ(central.otlp_http.timeout, milliseconds(10'000));
-  EXPECT_TRUE(central.otlp_http.insecure_skip_verify);
+  EXPECT_TRUE(central.otlp_http.tls.insecure_skip_verify);
   EXPECT_EQ(central.retry.initial_interval, milliseconds(1'000));
   EXPECT_EQ(central.retry.multiplier, 2.0);
   EXPECT_FALSE(central.batch);

@@ -257,14 +257,14 @@ TEST(OtlpHttp, TlsNeedsATrustedCertificate) {
   EXPECT_NE(untrusted.message.find("certificate"), std::string::npos) << untrusted.message;
   EXPECT_EQ(upstream.request_count(), 0U);
 
-  options.insecure_skip_verify = true;
+  options.tls.insecure_skip_verify = true;
   EXPECT_EQ(send_once(options).outcome, Outcome::delivered);
 
-  options.insecure_skip_verify = false;
-  options.ca_file = testing::TempDir() + "otlp_http_test_ca.pem";
-  std::ofstream(options.ca_file) << tls.certificate_pem;
+  options.tls.insecure_skip_verify = false;
+  options.tls.ca_file = testing::TempDir() + "otlp_http_test_ca.pem";
+  std::ofstream(options.tls.ca_file) << tls.certificate_pem;
   EXPECT_EQ(send_once(options).outcome, Outcome::delivered);
-  std::filesystem::remove(options.ca_file);
+  std::filesystem::remove(options.tls.ca_file);
 }
 
 TEST(OtlpHttp, ProxyOfTheEnvironmentIsUsedButNotForLoopback) {

@@ -97,6 +97,7 @@ void HttpConnection::close() {
 }
 
 void HttpConnection::close_if_idle() {
+  if (state_ == State::handshake) return close();
   if (state_ != State::idle) return;
   error_code error;
   // A request that is already here was sent before the end: it is answered.

@@ -7,6 +7,8 @@
 
 #include "tests/support/exposition.h"
 #include "tests/support/telemetry_fixture.h"
+#include "tests/support/tls_client.h"
+#include "tests/support/tls_files.h"
 
 namespace holdfast {
 namespace {
@@ -220,6 +222,19 @@ TEST_F(HealthTest, MetricsPortServesMetricsAlone) {
   for (const char* target : {"/", "/status", "/metrics/"}) {
     EXPECT_EQ(ask(port, target).status, 404) << target;
   }
+}
+
+TEST_F(HealthTest, ThePortMayHaveTls) {
+  const TempDirectory directory;
+  TlsAuthority authority(directory, "good");
+  const TlsIdentity identity = authority.issue("server");
+  HealthConfig config;
+  config.tls = {.cert_file = identity.cert_file, .key_file = identity.key_file};
+  start(std::move(config));
+  telemetry.ready = true;
+  TlsClient client(port_->port(), {.ca_file = authority.ca_file()});
+  EXPECT_TRUE(
+      client.exchange("GET /status HTTP/1.1\r\nHost: agent\r\n\r\n").starts_with("HTTP/1.1 200 "));
 }
 
 }  // namespace

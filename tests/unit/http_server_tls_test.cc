@@ -67,6 +67,21 @@ TEST_F(HttpServerTlsTest, RequestsInOneRecordAreAllAnswered) {
   EXPECT_LT(answers.find("first"), answers.find("second"));
 }
 
+TEST_F(HttpServerTlsTest, ARequestBehindABodyInItsRecordIsSeen) {
+  start_tls();
+  TlsClient one = tls_client();
+  const std::string first = post("first");
+  const std::size_t head = first.size() - 5;
+  ASSERT_TRUE(one.exchange(post("warm")).ends_with("warm"));
+  ASSERT_TRUE(one.send(first.substr(0, head)));
+  std::promise<void> seen;  // the head alone has been read
+  server_->post([&] { seen.set_value(); });
+  seen.get_future().wait();
+  ASSERT_TRUE(one.send("first" + post("second")));
+  EXPECT_TRUE(one.receive().ends_with("POST /echo first"));
+  EXPECT_TRUE(one.receive().ends_with("POST /echo second"));
+}
+
 TEST_F(HttpServerTlsTest, ABodyIsAskedForWhenTheClientWaits) {
   start_tls();
   TlsClient one = tls_client();
@@ -276,6 +291,16 @@ TEST_F(HttpServerTlsTest, StopAnswersWhatIsUnderWay) {
   EXPECT_EQ(SSL_read(held.ssl(), &byte, 1), 0);
   EXPECT_EQ(SSL_get_shutdown(held.ssl()), SSL_RECEIVED_SHUTDOWN);  // said, not torn
   stopping.join();
+}
+
+TEST_F(HttpServerTlsTest, StopDoesNotWaitForHandshakes) {
+  start_tls();
+  RawHttpClient silent = client();
+  EXPECT_TRUE(becomes_true([&] { return server_->connections() == 1; }));
+  const auto begin = std::chrono::steady_clock::now();
+  server_->stop(std::chrono::seconds(60));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
+  EXPECT_TRUE(silent.ended_by_server());
 }
 
 }  // namespace

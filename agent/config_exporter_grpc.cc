@@ -237,7 +237,7 @@ void read_otlp_grpc(const ComponentId& id, const Value& value, Declared& declare
                   })},
           {"read_buffer_size", buffers},
           {"write_buffer_size", buffers},
-          {"auth", refused("an authorization header can be set in headers")},
+          {"auth", authenticator(exporter.auth)},
           {"middlewares", refused_unless_off("")},
           {"retry_on_failure", [&](const Value& v) { read_retry(v, exporter.config.retry); }},
           {"sending_queue", section(queue_keys(exporter))},

@@ -6,6 +6,7 @@
 #include <memory>
 #include <ostream>
 
+#include "agent/auth.h"
 #include "agent/buffer_tool_files.h"
 #include "agent/content_coding.h"
 #include "agent/grpc_library.h"
@@ -73,11 +74,14 @@ Result<Replay::Upstream> Replay::connect(const QuarantinedFile& entry) const {
     }
     if (found->kind == ExporterConfig::Kind::otlp_grpc) {
       prepare_grpc_library();
-      upstream.exporter = make_otlp_grpc_exporter(found->otlp_grpc, entry.signal);
+      OtlpGrpcOptions grpc = found->otlp_grpc;
+      if (found->auth) grpc.credentials = credentials_of(*found->auth);
+      upstream.exporter = make_otlp_grpc_exporter(grpc, entry.signal);
       upstream.url = found->otlp_grpc.target;
       return upstream;
     }
     if (found->kind == ExporterConfig::Kind::otlp_http) http = found->otlp_http;
+    if (found->auth) http.credentials = credentials_of(*found->auth);
   }
   upstream.url = http.urls[index_of(entry.signal)];
   if (upstream.url.empty()) {

@@ -13,7 +13,10 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
+import otlp
 from agent import BINARY, wait_until
+from grpc_upstream import GrpcUpstream
+from load import new_ids
 
 TOKEN = "token-of-the-test-3141"
 PASSWORD = "password-of-the-test-2718"
@@ -221,6 +224,57 @@ def test_credentials_both_ways_and_no_secret_is_told(tmp_path, make_agent, upstr
         assert secret not in said
     assert agent.stop() == 0
     assert TOKEN not in agent.log() and PASSWORD not in agent.log()
+
+
+@pytest.fixture(params=["otlp_http", "otlp_grpc"])
+def exporter_and_upstream(request, start_upstream):
+    """The name of an exporter, and an upstream for it."""
+    if request.param == "otlp_http":
+        yield request.param, start_upstream()
+        return
+    upstream = GrpcUpstream()
+    yield request.param, upstream
+    upstream.down()
+    assert upstream.objections() == []
+
+
+def test_exporters_and_replay_send_the_token_of_the_moment(exporter_and_upstream, tmp_path, make_agent):
+    name, upstream = exporter_and_upstream
+    token_file = tmp_path / "token"
+    token_file.write_text(TOKEN)
+    pipelines = {signal: {"exporters": [name]} for signal in otlp.SIGNALS}
+    agent = make_agent(upstream_url=f"http://127.0.0.1:{upstream.port}", config={
+        "exporters": {name: {"endpoint": upstream.url, "tls": {"insecure": True},
+                             "auth": {"authenticator": "bearertokenauth"}}},
+        "extensions": {"bearertokenauth": {"filename": str(token_file)}},
+        "service": {"extensions": ["health_check", "disk_buffer", "bearertokenauth"], "pipelines": pipelines},
+    }).start()
+
+    def send_one():
+        requests.post(f"{agent.http_url}/v1/traces", otlp.make_request("traces", new_ids(1)), timeout=10,
+                      headers={"Content-Type": "application/x-protobuf"}).raise_for_status()
+
+    def authorizations():
+        return [request.headers.get("Authorization", request.headers.get("authorization"))
+                for request in upstream.requests()]
+
+    send_one()
+    assert upstream.wait_for(lambda u: len(u.received) == 1)
+    token_file.write_text("another-" + TOKEN)
+    send_one()
+    assert upstream.wait_for(lambda u: len(u.received) == 2)
+    assert authorizations() == [f"Bearer {TOKEN}", f"Bearer another-{TOKEN}"]
+
+    upstream.behave(400 if name == "otlp_http" else grpc.StatusCode.INVALID_ARGUMENT)
+    send_one()
+    wait_until(lambda: agent.metrics().total("holdfast_quarantined_items_total") == 1, what="a span in quarantine")
+    upstream.behave("ok")
+    token_file.write_text("last-" + TOKEN)
+    done = subprocess.run([BINARY, "quarantine", "replay", "--config", agent.config_file, "--all"], capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert authorizations()[2:] == [f"Bearer last-{TOKEN}"]
+    assert TOKEN not in agent.log() + done.stdout + done.stderr
 
 
 def test_unix_sockets(tmp_path, make_agent, upstream):

@@ -49,6 +49,19 @@ TEST(ConfigExporterGrpcTest, DefaultsAreTheCollectors) {
   }
 }
 
+TEST(ConfigExporterGrpcTest, AuthenticatorsAreFoundByTheirName) {
+  ConfigSources sources =
+      sources_of(grpc_config("    endpoint: up.example:4317\n"
+                             "    auth: {authenticator: bearertokenauth}\n"
+                             "extensions: {bearertokenauth: {token: t}}\n"));
+  sources.sets = {{"service.extensions", "[bearertokenauth]"}};
+  const Config config = load_good(sources);
+  ASSERT_EQ(config.exporters.size(), 1U);
+  ASSERT_TRUE(config.exporters[0].auth);
+  EXPECT_EQ(config.exporters[0].auth->kind, AuthenticatorConfig::Kind::bearer);
+  EXPECT_EQ(config.exporters[0].auth->tokens, Lines{"t"});
+}
+
 TEST(ConfigExporterGrpcTest, AllKeysAreTaken) {
   const Config config = load_exporter(
       "    endpoint: up:4317\n"
@@ -188,9 +201,8 @@ TEST(ConfigExporterGrpcTest, FaultsAreNamed) {
       "headers::Grpc-Timeout: is a header that gRPC sets itself, or that it cannot send");
   expect_key_fault("headers: {x: \"\\u00e9\"}", "6:18",
                    "headers::x: the value of a gRPC header must be printable ASCII");
-  expect_key_fault("auth: {authenticator: x}", "6:11",
-                   "auth: is not supported in this version: an authorization header can be set in "
-                   "headers");
+  expect_key_fault("auth: {authenticator: x}", "6:27",
+                   "auth::authenticator: references authenticator \"x\" which is not configured");
   expect_key_fault("middlewares: [x]", "6:18", "middlewares: is not supported in this version");
   expect_key_fault("tls: {min_version: \"1.3\"}", "6:24",
                    "tls::min_version: \"1.3\" is not supported: the gRPC library takes 1.2 as well "

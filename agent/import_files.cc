@@ -119,7 +119,8 @@ FileImport::Step FileImport::take_file(const ImportFile& file, const std::stop_t
 }
 
 FileImport::Step FileImport::take_records(Open& open, const std::stop_token& stop) {
-  while (!stop.stop_requested()) {
+  // Where in a file it has come to is lost with the process: a small one that is begun is finished.
+  while (!stop.stop_requested() || open.file.identity.bytes <= group_bytes_max_) {
     const auto next = open.reader.next();
     if (!next) {
       give_up(open.file, next.error().message);

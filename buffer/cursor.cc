@@ -24,7 +24,6 @@ using Slot = std::array<char, kSlotBytes>;
 bool is_whole(const char* slot) {
   return load_le<std::uint32_t>(slot) == kMagic && load_le<std::uint16_t>(slot + 4) == kVersion &&
          load_le<std::uint32_t>(slot + kCrcAt) == crc32c(0, std::string_view(slot, kCrcAt)) &&
-         load_le<std::uint64_t>(slot + 8) <= kSeqTakenUpMax &&
          load_le<std::uint64_t>(slot + 16) <= kSeqTakenUpMax;
 }
 
@@ -83,12 +82,13 @@ Status Cursor::read_slots() {
   for (std::size_t at = 0; at + kUsedBytes <= *got; at += kSlotBytes) {
     const char* slot = bytes.data() + at;
     if (!is_whole(slot)) continue;
-    was_damaged_ = false;
     const auto generation = load_le<std::uint64_t>(slot + 8);
-    if (generation > generation_) {
+    // By their distance: there is none that could not be followed by another one.
+    if (was_damaged_ || static_cast<std::int64_t>(generation - generation_) > 0) {
       generation_ = generation;
       next_seq_ = load_le<std::uint64_t>(slot + 16);
     }
+    was_damaged_ = false;
   }
   return {};
 }

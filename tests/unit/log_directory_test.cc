@@ -269,10 +269,21 @@ TEST_F(LogDirectoryTest, ACursorFromTheFutureMovesNumbersOnAndTakesNothingNewFor
   EXPECT_EQ(log->stats().readers.at(0).pending_items, 1U);
 }
 
+TEST_F(LogDirectoryTest, ACursorGoesOnAfterTheHighestOfItsGenerations) {
+  Disk disk = disk_with(3, 100, true);
+  std::string bytes = cursor_bytes(1, 3, UINT64_MAX);
+  std::swap_ranges(bytes.begin(), bytes.begin() + 512, bytes.begin() + 512);  // an odd one's slot
+  disk[path("cursor-up")].bytes = bytes;
+  fs.set_disk(disk);
+  open();
+  EXPECT_EQ(read_all(), "c");
+  open();
+  EXPECT_EQ(read_all(), "");
+}
+
 TEST_F(LogDirectoryTest, ACursorOfAnotherVersionOrBeyondAllNumbersIsADamagedOne) {
   for (const std::string& bytes :
-       {cursor_bytes(2, 3), cursor_bytes(1, kSeqTakenUpMax + 1), cursor_bytes(1, UINT64_MAX),
-        cursor_bytes(1, 3, UINT64_MAX)}) {  // no generation could follow that one
+       {cursor_bytes(2, 3), cursor_bytes(1, kSeqTakenUpMax + 1), cursor_bytes(1, UINT64_MAX)}) {
     Disk disk = disk_with(3, 100, true);
     disk[path("cursor-up")].bytes = bytes;
     const Outcome outcome = live_with(disk);

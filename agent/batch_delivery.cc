@@ -136,7 +136,7 @@ void BatchDelivery::note_delivery(const BatchBody& body, const SendResult& resul
   refused_bytes_in_a_row_ = 0;
   if (failures_ > 0) {
     failures_ = 0;
-    stats_.set_error("");
+    stats_.last_error.set("");
     log(LogLevel::info, "the upstream takes data again",
         {{"exporter", options_.exporter}, {"signal", name_of(options_.signal)}});
   }
@@ -152,7 +152,7 @@ void BatchDelivery::note_delivery(const BatchBody& body, const SendResult& resul
 void BatchDelivery::note_failure(const BatchBody& body, const SendResult& result) {
   add(stats_.send_failed, body.items);
   ++failures_;
-  stats_.set_error(describe(result));
+  stats_.last_error.set(describe(result));
 }
 
 BatchDelivery::Verdict BatchDelivery::suspect(RequestRun run, const SendResult& result,

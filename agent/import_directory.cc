@@ -49,7 +49,7 @@ std::optional<FileIdentity> identity_of(const std::string& path) {
 bool ImportDirectory::may_delete() {
   if (::faccessat(AT_FDCWD, path().c_str(), W_OK | X_OK, AT_EACCESS) == 0) return true;
   const int code = errno;
-  stats_.set_error("cannot be written: " + std::generic_category().message(code));
+  stats_.last_error.set("cannot be written: " + std::generic_category().message(code));
   log(LogLevel::error, "an import directory is left alone: its files could not be deleted",
       {{"directory", path()}, {"error", std::generic_category().message(code)}});
   return false;
@@ -61,7 +61,7 @@ ImportDirectory::Look ImportDirectory::look(std::int64_t age_min_ns) {
   auto listed = posix_filesystem().list(path());
   if (!listed) {
     if (listed.error().code == ENOENT) return look;
-    stats_.set_error(listed.error().message);
+    stats_.last_error.set(listed.error().message);
     log(LogLevel::error, "an import directory cannot be read",
         {{"directory", path()}, {"error", listed.error().message}});
     return look;
@@ -93,7 +93,7 @@ ImportDirectory::Look ImportDirectory::look(std::int64_t age_min_ns) {
   still_ = std::exchange(still_next_, {});
   const bool stuck = !look.ready.empty() && !may_delete();
   if (stuck) look.ready.clear();
-  if (!stuck && set_aside_.empty()) stats_.set_error("");
+  if (!stuck && set_aside_.empty()) stats_.last_error.set("");
   return look;
 }
 

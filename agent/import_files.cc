@@ -225,7 +225,7 @@ void FileImport::count_malformed() {
 void FileImport::give_up(const ImportFile& file, const std::string& why) {
   got_on_ = true;
   set_aside_.push_back(file);
-  file.stats->set_error(file.path + ": " + why);
+  file.stats->last_error.set(file.path + ": " + why);
   log(LogLevel::error, "a file is left alone until it changes",
       {{"file", file.path}, {"error", why}});
 }

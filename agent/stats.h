@@ -1,6 +1,7 @@
 // What passes through the agent, counted where it passes; read by /metrics and /status.
 //
-// Thread safety: relaxed atomics; made at start, then never resized.
+// Thread safety: relaxed atomics, texts under a lock of their own; made at start, then never
+// resized.
 #pragma once
 
 #include <array>
@@ -8,12 +9,30 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "proto/signal.h"
 
 namespace holdfast {
 
 using Counter = std::atomic<std::uint64_t>;
+
+/// What went wrong last, "" while all is well.
+class LastError {
+ public:
+  void set(std::string text) {
+    std::lock_guard lock(mutex_);
+    text_ = std::move(text);
+  }
+  std::string text() const {
+    std::lock_guard lock(mutex_);
+    return text_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string text_;
+};
 
 /// One transport ("grpc", "http") of one receiver, one signal. Items unless said otherwise.
 struct ReceiverSignalStats {
@@ -39,17 +58,7 @@ struct ImportDirectoryStats {
   Counter quarantined{0};    // records and torn ends
   Counter pending_files{0};  // when last looked, as pending_bytes
   Counter pending_bytes{0};
-
-  void set_error(std::string text) {
-    std::lock_guard lock(mutex);
-    last_error = std::move(text);
-  }
-  std::string error() const {
-    std::lock_guard lock(mutex);
-    return last_error;
-  }
-  mutable std::mutex mutex;
-  std::string last_error;  // "" while all is well
+  LastError last_error;
 };
 
 /// One exporter, one signal.
@@ -66,17 +75,7 @@ struct ExporterSignalStats {
   std::atomic<std::uint8_t> state{0};  // UpstreamState
   std::atomic<std::int64_t> last_success_unix_ns{0};
   std::atomic<std::int64_t> retry_at_unix_ns{0};  // 0: none is waiting
-
-  void set_error(std::string text) {
-    std::lock_guard lock(mutex);
-    last_error = std::move(text);
-  }
-  std::string error() const {
-    std::lock_guard lock(mutex);
-    return last_error;
-  }
-  mutable std::mutex mutex;
-  std::string last_error;  // "" while all is well
+  LastError last_error;
 };
 enum class UpstreamState : std::uint8_t { idle, ok, retrying, holding };
 std::string_view name_of(UpstreamState state);

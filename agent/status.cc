@@ -117,7 +117,7 @@ void write_imports(JsonWriter& json, const Telemetry& telemetry) {
     json.key("pending_bytes").number(value_of(import->pending_bytes));
     json.key("imported_files").number(value_of(import->imported_files));
     json.key("quarantined").number(value_of(import->quarantined));
-    json.key("last_error").string(import->error());
+    json.key("last_error").string(import->last_error.text());
     json.end_object();
   }
   json.end_array();

@@ -11,7 +11,7 @@ FlowSnapshot flow_of(const ExporterStats& exporter, Signal signal, ReaderStats r
   flow.exporter = exporter.exporter;
   flow.counters = &exporter.signals[index_of(signal)];
   flow.state = static_cast<UpstreamState>(flow.counters->state.load(std::memory_order_relaxed));
-  flow.last_error = flow.counters->error();
+  flow.last_error = flow.counters->last_error.text();
   if (reader.oldest_unix_ns != 0) {
     const std::int64_t age_ns = std::max<std::int64_t>(now_unix_ns - reader.oldest_unix_ns, 0);
     flow.oldest_age_s = static_cast<double>(age_ns) / static_cast<double>(kNsPerSecond);

@@ -272,7 +272,7 @@ TEST_F(DirectoryImportTest, DirectoryThatCannotBeWrittenIsLeftAloneAndSaysSo) {
   }
   EXPECT_EQ(log->stats().appended_items, 0U);
   EXPECT_EQ(left().size(), 1U);
-  EXPECT_EQ(directories.at(0)->error(), "cannot be written: Permission denied");
+  EXPECT_EQ(directories.at(0)->last_error.text(), "cannot be written: Permission denied");
   EXPECT_EQ(directories.at(0)->pending_files, 1U);
 
   std::filesystem::permissions(folder(), std::filesystem::perms(0755));
@@ -299,18 +299,19 @@ TEST_F(DirectoryImportTest, FileThatCannotBeReadDoesNotHoldUpTheOthers) {
   }
   EXPECT_EQ(due, -1);
   EXPECT_EQ(delivered(), requests({"open"}));
-  EXPECT_EQ(directories.at(0)->error(), closed + ": it cannot be opened: Permission denied");
+  EXPECT_EQ(directories.at(0)->last_error.text(),
+            closed + ": it cannot be opened: Permission denied");
 
   std::filesystem::permissions(closed, std::filesystem::perms(0644));
   EXPECT_EQ(take_all(), -1);
   EXPECT_EQ(delivered(), requests({"closed"}));
-  EXPECT_EQ(directories.at(0)->error(), "");
+  EXPECT_EQ(directories.at(0)->last_error.text(), "");
 }
 
 TEST_F(DirectoryImportTest, DirectoryThatIsNotThereYetIsNoError) {
   config.directories[0] = {folder("later")};
   EXPECT_EQ(take_all(), -1);
-  EXPECT_EQ(directories.at(0)->error(), "");
+  EXPECT_EQ(directories.at(0)->last_error.text(), "");
   std::filesystem::create_directories(folder("later"));
   put(kOldMs, file_of({"one"}), -1, "later");
   EXPECT_EQ(take_all(), -1);

@@ -101,7 +101,7 @@ TEST_F(DrainTest, BusyUpstreamGetsTheSameBatchAgain) {
   expect_delivered_in_order(10);
   EXPECT_EQ(stats_.retries, 5U);
   EXPECT_EQ(stats_.send_failed, 50U);
-  EXPECT_EQ(stats_.error(), "");
+  EXPECT_EQ(stats_.last_error.text(), "");
   EXPECT_EQ(state_of(stats_), UpstreamState::ok);
 }
 
@@ -114,7 +114,7 @@ TEST_F(DrainTest, RetryAfterIsKeptToAndAStopEndsTheWait) {
   EXPECT_GT(wait_s, 1'700);
   EXPECT_LE(wait_s, 1'800);
   EXPECT_EQ(state_of(stats_), UpstreamState::retrying);
-  EXPECT_EQ(stats_.error(), "HTTP 503: later");
+  EXPECT_EQ(stats_.last_error.text(), "HTTP 503: later");
   const auto asked = std::chrono::steady_clock::now();
   stop();
   EXPECT_LT(std::chrono::steady_clock::now() - asked, std::chrono::seconds(2));

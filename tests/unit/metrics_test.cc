@@ -244,7 +244,7 @@ TEST_F(MetricsTest, ScrapesWhileItemsFlowAreEachConsistentText) {
   std::jthread writer([&](const std::stop_token& stop) {
     for (int i = 0; i < 200 && !stop.stop_requested(); ++i) {
       if (append(Signal::traces, "record", 3) != AppendOutcome::stored) return;
-      exporter.signals[0].set_error("error " + std::to_string(i));
+      exporter.signals[0].last_error.set("error " + std::to_string(i));
       deliver_all(Signal::traces, exporter);
     }
   });

@@ -82,7 +82,7 @@ TEST_F(StatusTest, ImportDirectoriesShowWhatWaitsInThemAndWhatIsWrong) {
   stats.pending_bytes = 999;
   stats.imported_files = 7;
   stats.quarantined = 1;
-  stats.set_error("cannot be written");
+  stats.last_error.set("cannot be written");
   const auto shown = status();
   EXPECT_EQ(string_at(shown, "/imports/0/directory"), "/srv/spans");
   EXPECT_EQ(string_at(shown, "/imports/0/signal"), "traces");
@@ -99,7 +99,7 @@ TEST_F(StatusTest, OutageShowsBacklogErrorAndNextRetry) {
   ASSERT_EQ(append(Signal::metrics, std::string(9'000, 'm'), 77), AppendOutcome::stored);
   clock.advance_ms(2'500);
   stats.state = static_cast<std::uint8_t>(UpstreamState::retrying);
-  stats.set_error("connection refused");
+  stats.last_error.set("connection refused");
   stats.last_success_unix_ns = clock.unix_ns() - 60 * kNsPerSecond;
   stats.retry_at_unix_ns = clock.unix_ns() + 4 * kNsPerSecond;
   stats.send_failed = 77;
@@ -121,7 +121,7 @@ TEST_F(StatusTest, OutageShowsBacklogErrorAndNextRetry) {
   EXPECT_EQ(number_at(shown, "/signals/metrics/segments"), 1);
 
   stats.state = static_cast<std::uint8_t>(UpstreamState::ok);
-  stats.set_error("");
+  stats.last_error.set("");
   EXPECT_EQ(codes(), Codes{});
 }
 
@@ -195,7 +195,7 @@ TEST_F(StatusTest, HostileNamesAndErrorsStayOneValidDocument) {
   ExporterStats& exporter = add_exporter(name);
   open_log(Signal::traces, {name});
   exporter.signals[0].state = static_cast<std::uint8_t>(UpstreamState::retrying);
-  exporter.signals[0].set_error(std::string("<html>\"\0\x7F\xED\xA0\x80 \xF0\x9F\x98\x80", 18));
+  exporter.signals[0].last_error.set(std::string("<html>\"\0\x7F\xED\xA0\x80 \xF0\x9F\x98\x80", 18));
   const auto shown = status();
   EXPECT_EQ(string_at(shown, "/reasons/0/exporter"), "otlp_http/\"},{\\\n\x01\xEF\xBF\xBD");
   const std::string detail = string_at(shown, "/reasons/0/detail");

@@ -42,12 +42,12 @@ def node_programs():
     """The directory with tests/integration/node and its node_modules."""
     source = HERE / "node"
     target = BUILD / "node"
-    files = [*source.glob("*.js"), source / "package.json"]
+    files = [*source.glob("*.js"), source / "package.json", source / "package-lock.json"]
 
     def make():
         for file in files:
             shutil.copy(file, target)
-        run("npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--omit=dev", cwd=target)
+        run("npm", "ci", "--no-audit", "--no-fund", "--omit=dev", cwd=target)
 
     return _make_once(target, files, make)
 

@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "agent/command_documents.h"
+
 namespace holdfast {
 namespace {
 
@@ -10,14 +12,17 @@ struct Parsing {
   CommandLine line;
   std::vector<std::string> sets;
   std::string feature_gates;
+  std::string shell;
 };
 
 void add_config_options(CLI::App& app, Parsing& parsing) {
   app.add_option("--config", parsing.line.sources.files,
                  "Configuration: a file, env:NAME or yaml:TEXT; several are merged in order")
+      ->type_name(kFileValue)
       ->allow_extra_args(false);
   app.add_option("--set", parsing.sets,
                  "Set one key after all files: exporters.otlp_http.timeout=5s")
+      ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   app.add_option("--feature-gates", parsing.feature_gates,
                  "Accepted for the Collector's sake; no effect");
@@ -35,29 +40,36 @@ CLI::App* add_tool(CLI::App& parent, const char* name, const char* help, Command
                    Parsing& parsing) {
   CLI::App* const app = add_command(parent, name, help, command, parsing);
   app->add_option("--directory", parsing.line.directory,
-                  "The buffer directory; else the configuration's");
+                  "The buffer directory; else the configuration's")
+      ->type_name(kDirectoryValue);
   add_config_options(*app, parsing);
   return app;
 }
 
 void add_signal(CLI::App& app, CommandLine& line, const char* help) {
   app.add_option("--signal", line.signal, help)
+      ->type_name("SIGNAL")
       ->check(CLI::IsMember({"traces", "metrics", "logs"}));
 }
 
 void add_filter(CLI::App& app, CommandLine& line) {
   add_signal(app, line, "Only traces, metrics or logs");
-  app.add_option("--from", line.from_seq, "First sequence number");
-  app.add_option("--to", line.to_seq, "Last sequence number");
+  app.add_option("--from", line.from_seq, "First sequence number")->type_name("N");
+  app.add_option("--to", line.to_seq, "Last sequence number")->type_name("N");
   app.add_option("--since", line.since,
-                 "Received then or later: RFC 3339, or a duration before now (2h30m)");
-  app.add_option("--until", line.until, "Received before: RFC 3339, or a duration before now");
-  app.add_option("--limit", line.limit, "At most so many requests");
-  app.add_option("--pending", line.pending_exporter, "Only what this exporter has not delivered");
+                 "Received then or later: RFC 3339, or a duration before now (2h30m)")
+      ->type_name("TIME");
+  app.add_option("--until", line.until, "Received before: RFC 3339, or a duration before now")
+      ->type_name("TIME");
+  app.add_option("--limit", line.limit, "At most so many requests")->type_name("N");
+  app.add_option("--pending", line.pending_exporter, "Only what this exporter has not delivered")
+      ->type_name("EXPORTER");
 }
 
 void add_format(CLI::App& app, CommandLine& line, const char* help) {
-  app.add_option("--format", line.format, help)->check(CLI::IsMember({"json", "proto"}));
+  app.add_option("--format", line.format, help)
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"json", "proto"}));
 }
 
 void add_yes(CLI::App& app, CommandLine& line) { app.add_flag("--yes", line.yes, "Do not ask"); }
@@ -81,11 +93,13 @@ void add_buffer_commands(CLI::App& app, Parsing& parsing) {
   exported
       .add_option("--output", line.output,
                   "A new file, or a directory for a file of each signal; - is standard output")
+      ->type_name(kFileValue)
       ->capture_default_str();
   CLI::App& imported =
       *add_tool(buffer, "import", "Put requests from files into the buffer of a stopped agent",
                 Command::buffer_import, parsing);
   imported.add_option("files", line.names, "Files that export or the Collector wrote; - is stdin")
+      ->type_name(kFileValue)
       ->required();
   add_format(imported, line, "json or proto; else the file tells");
   add_signal(imported, line, "What a proto file holds");
@@ -100,6 +114,7 @@ void add_buffer_commands(CLI::App& app, Parsing& parsing) {
   purge
       .add_option("--before", line.before,
                   "What was received before: RFC 3339, or a duration before now")
+      ->type_name("TIME")
       ->excludes(all);
   add_yes(purge, line);
 }
@@ -121,8 +136,10 @@ void add_quarantine_commands(CLI::App& app, Parsing& parsing) {
       *add_tool(quarantine, "replay",
                 "Send requests again, and delete those that are taken; exit 1 if not all",
                 Command::quarantine_replay, parsing);
-  replay.add_option("--endpoint", line.endpoint,
-                    "Send to this OTLP/HTTP base URL instead of the entry's exporter");
+  replay
+      .add_option("--endpoint", line.endpoint,
+                  "Send to this OTLP/HTTP base URL instead of the entry's exporter")
+      ->type_name("URL");
   replay.add_flag("--dry-run", line.dry_run, "Say what would be sent");
   CLI::App& discard =
       *add_tool(quarantine, "discard", "Delete entries", Command::quarantine_discard, parsing);
@@ -152,11 +169,32 @@ void add_commands(CLI::App& app, Parsing& parsing) {
       *add_command(app, "sink", "A small OTLP/HTTP upstream that counts what comes, for trials",
                    Command::sink, parsing);
   SinkOptions& options = parsing.line.sink;
-  sink.add_option("--endpoint", options.endpoint, "Where to listen")->capture_default_str();
-  sink.add_option("--fail", options.fail_status, "Answer every request with this HTTP status");
+  sink.add_option("--endpoint", options.endpoint, "Where to listen")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  sink.add_option("--fail", options.fail_status, "Answer every request with this HTTP status")
+      ->type_name("STATUS");
   sink.add_flag("--quiet", options.quiet, "Print the totals at the end only");
   add_buffer_commands(app, parsing);
   add_quarantine_commands(app, parsing);
+  app.add_subcommand("completion", "Print what completes command lines in a shell")
+      ->add_option("shell", parsing.shell, "Whose script")
+      ->required()
+      ->check(CLI::IsMember(kCompletionShells));
+  app.add_subcommand("manual", "Print the manual page, for man -l");
+}
+
+/// Prints what is made from the description of the command line, if that is asked for.
+bool print_documents(const CLI::App& app, const Parsing& parsing) {
+  if (app.got_subcommand("completion")) {
+    std::cout << completion_script(describe_command(app), parsing.shell);
+    return true;
+  }
+  if (app.got_subcommand("manual")) {
+    std::cout << manual_page(describe_command(app));
+    return true;
+  }
+  return false;
 }
 
 bool split_sets(Parsing& parsing) {
@@ -184,6 +222,7 @@ std::variant<CommandLine, int> parse_command_line(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
+  if (print_documents(app, parsing)) return 0;
   if (!split_sets(parsing)) return kExitUsage;
   return std::move(parsing.line);
 }

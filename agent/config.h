@@ -49,18 +49,25 @@ struct CorsConfig {
   int max_age_s = 0;
 };
 
-struct HttpReceiverConfig {
-  std::string endpoint = "localhost:4318";
-  std::array<std::string, kSignalCount> paths{"/v1/traces", "/v1/metrics", "/v1/logs"};
-  std::size_t request_body_bytes_max = 20ULL << 20;  // max_request_body_size, coded and decoded
-  milliseconds read_timeout{60'000};                 // of a body
+/// What all HTTP servers of a configuration have in common (the Collector's confighttp).
+struct HttpServerConfig {
+  std::string endpoint;
+  milliseconds read_timeout{60'000};  // of a body
   milliseconds read_header_timeout{60'000};
   milliseconds write_timeout{30'000};
   milliseconds idle_timeout{60'000};
   bool keep_alives = true;
-  CorsConfig cors;
   std::vector<std::pair<std::string, std::string>> response_headers;
   std::optional<TlsServerOptions> tls;
+};
+
+struct HttpReceiverConfig : HttpServerConfig {
+  HttpReceiverConfig() { endpoint = "localhost:4318"; }
+
+  std::array<std::string, kSignalCount> paths{"/v1/traces", "/v1/metrics", "/v1/logs"};
+  std::size_t request_body_bytes_max = 20ULL << 20;  // max_request_body_size, coded and decoded
+  std::vector<std::string> compression_algorithms;   // "": a body as it is; none named: all
+  CorsConfig cors;
   std::optional<AuthenticatorConfig> auth;
 };
 
@@ -107,12 +114,15 @@ struct PipelineConfig {
   BatchConfig batch;
 };
 
-struct HealthConfig {
-  std::string endpoint = "localhost:13133";
+struct HealthConfig : HttpServerConfig {
+  HealthConfig() {
+    endpoint = "localhost:13133";
+    read_timeout = read_header_timeout = write_timeout = milliseconds(10'000);
+  }
+
   std::string path = "/";
   std::optional<std::string> body_healthy;
   std::optional<std::string> body_unhealthy;
-  std::optional<TlsServerOptions> tls;
 };
 
 /// Directories of opentelemetry-java-contrib's disk-buffering that are drained.

@@ -45,11 +45,16 @@ void read_bearer_token_auth(const Value& value, DeclaredExtension& extension) {
   auth.name = extension.id.id;
   auth.kind = Kind::bearer;
   std::string token;
-  read_section(value, {{"header", text(auth.header)},
-                       {"scheme", text(auth.scheme)},
-                       {"token", text(token)},
-                       {"tokens", strings(auth.tokens)},
-                       {"filename", text(auth.token_file)}});
+  const auto late =
+      "an exporter reads the file before each request, a receiver needs it at the start";
+  read_section(
+      value, {{"header", text(auth.header)},
+              {"scheme", text(auth.scheme)},
+              {"token", text(token)},
+              {"tokens", strings(auth.tokens)},
+              {"filename", text(auth.token_file)},
+              {"retry_on_failure", no_effect_section(late, {"enabled", "max_retries", "interval"})},
+              {"wait_for_token_file", no_effect(late)}});
   if (!token.empty() && !auth.tokens.empty()) {
     value.fail_at("token", "cannot stand beside tokens: one of the two");
   }

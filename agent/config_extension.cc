@@ -28,9 +28,14 @@ Reader health_path(std::string& out) {
 
 void read_health_check(const Value& value, DeclaredExtension& extension) {
   HealthConfig health;
-  Keys keys = listen_keys(value, health.endpoint);
+  Keys keys = http_server_keys(value, health);
+  const auto unread = "what is asked for has no body";
+  const auto open = "the port shows no telemetry; localhost or a unix socket keeps strangers out";
   for (Key& key : Keys{
-           {"tls", server_tls(health.tls, TlsServerKind::http)},
+           {"max_request_body_size", no_effect(unread)},
+           {"compression_algorithms", no_effect(unread)},
+           {"auth", refused_unless_off(open)},
+           {"cors", refused_unless_off(open)},
            {"path", health_path(health.path)},
            {"response_body", section({
                                  {"healthy", optional_text(health.body_healthy)},
@@ -45,13 +50,8 @@ void read_health_check(const Value& value, DeclaredExtension& extension) {
        }) {
     keys.push_back(std::move(key));
   }
-  for (const char* name :
-       {"auth", "cors", "response_headers", "include_metadata", "compression_algorithms",
-        "max_request_body_size", "read_timeout", "read_header_timeout", "write_timeout",
-        "idle_timeout", "keep_alives_enabled", "middlewares", "use_v2", "http", "grpc",
-        "component_health"}) {
-    keys.push_back(
-        {name, refused_unless_off("supported: endpoint, transport, tls, path, response_body")});
+  for (const char* name : {"use_v2", "http", "grpc", "component_health"}) {
+    keys.push_back({name, refused_unless_off("/status and /metrics are served on the same port")});
   }
   read_section(value, keys);
   const Member* member = value.node.find("endpoint");

@@ -41,8 +41,15 @@ std::vector<std::string> read_components(const Value& section, std::string_view 
 /// A section of which all is accepted and without effect; unknown keys in it are errors still.
 Reader no_effect_section(std::string reason, std::vector<std::string> names);
 
-/// `endpoint` and `transport` of a server: host:port, or "unix:PATH" (listen.h).
+/// Where a server listens: host:port, or "unix:PATH" (listen.h).
 Keys listen_keys(const Value& server, std::string& endpoint);
+
+/// What all HTTP servers have, where they listen included.
+Keys http_server_keys(const Value& server, HttpServerConfig& http);
+
+/// Of all servers.
+Reader include_metadata();
+Reader middlewares();
 
 /// What a server's TLS is of: gRPC chooses more by itself.
 enum class TlsServerKind : std::uint8_t { http, grpc };

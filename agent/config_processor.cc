@@ -105,6 +105,8 @@ void read_memory_limiter(const ComponentId& id, const Value& value, Declared& de
                    {"spike_limit_percentage", integer(limits.spike_limit_percentage, {0, 100})},
                    {"min_gc_interval_when_soft_limited", no_effect(collection)},
                    {"min_gc_interval_when_hard_limited", no_effect(collection)},
+                   {"max_gc_interval_when_soft_limited", no_effect(collection)},
+                   {"max_gc_interval_when_hard_limited", no_effect(collection)},
                });
   if (limits.check_interval.count() == 0) {
     value.fail_at("check_interval", "must be greater than zero", "as in check_interval: 1s");

@@ -1,6 +1,8 @@
 // receivers: otlp.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "agent/config_parts.h"
 #include "agent/config_values.h"
 
@@ -11,30 +13,21 @@ namespace {
 constexpr milliseconds kNotNegative{0};
 constexpr std::uint64_t kBodyBytesMax = 1ULL << 30;
 
-/// `include_metadata: true` is for processors and exporters that look at client headers.
-Reader metadata() {
-  return [](const Value& value) {
-    bool wanted = false;
-    boolean(wanted)(value);
-    if (wanted) value.warn("has no effect: nothing here uses a client's metadata");
-  };
-}
-
 Keys keepalive_keys(GrpcReceiverConfig& grpc) {
   return {
       {"server_parameters",
-       section({
+       optional(section({
            {"max_connection_idle", duration(grpc.max_connection_idle, kNotNegative)},
            {"max_connection_age", duration(grpc.max_connection_age, kNotNegative)},
            {"max_connection_age_grace", duration(grpc.max_connection_age_grace, kNotNegative)},
            {"time", duration(grpc.keepalive_time, kNotNegative)},
            {"timeout", duration(grpc.keepalive_timeout, kNotNegative)},
-       })},
+       }))},
       {"enforcement_policy",
-       section({
+       optional(section({
            {"min_time", duration(grpc.keepalive_min_time, kNotNegative)},
            {"permit_without_stream", boolean(grpc.keepalive_permit_without_stream)},
-       })},
+       }))},
   };
 }
 
@@ -50,11 +43,11 @@ GrpcReceiverConfig read_grpc(const Value& value, AuthReference& auth) {
            {"max_concurrent_streams", integer(grpc.concurrent_streams_max, {})},
            {"read_buffer_size", no_effect("gRPC sizes its own buffers")},
            {"write_buffer_size", no_effect("gRPC sizes its own buffers")},
-           {"include_metadata", metadata()},
-           {"keepalive", section(keepalive_keys(grpc))},
-           {"tls", server_tls(grpc.tls, TlsServerKind::grpc)},
-           {"auth", authenticator(auth)},
-           {"middlewares", refused_unless_off("")},
+           {"include_metadata", include_metadata()},
+           {"keepalive", optional(section(keepalive_keys(grpc)))},
+           {"tls", optional(server_tls(grpc.tls, TlsServerKind::grpc))},
+           {"auth", optional(authenticator(auth))},
+           {"middlewares", middlewares()},
        }) {
     keys.push_back(std::move(key));
   }
@@ -86,37 +79,40 @@ void check_paths(const Value& value, const HttpReceiverConfig& http) {
   }
 }
 
+/// Those that are listed are taken, and no other; "" is a body as it is.
+Reader compression_algorithms(std::vector<std::string>& out) {
+  return [&out](const Value& value) {
+    strings(out)(value);
+    const std::vector<std::string> known{"",       "gzip",    "zstd", "zlib",
+                                         "snappy", "deflate", "lz4",  "x-snappy-framed"};
+    for (const std::string& name : out) {
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      value.fail(fmt::format("{} is not supported", quoted(name)), suggest(name, known));
+    }
+  };
+}
+
 HttpReceiverConfig read_http(const Value& value, AuthReference& auth) {
   HttpReceiverConfig http;
   const auto take_body = [&http](std::uint64_t bytes) {
     // As in the Collector, 0 is the default.
     if (bytes > 0) http.request_body_bytes_max = bytes;
   };
-  Keys keys = listen_keys(value, http.endpoint);
+  Keys keys = http_server_keys(value, http);
   for (Key& key : Keys{
            {"max_request_body_size", size(take_body, 0, kBodyBytesMax)},
            {"traces_url_path", url_path(http.paths[index_of(Signal::traces)])},
            {"metrics_url_path", url_path(http.paths[index_of(Signal::metrics)])},
            {"logs_url_path", url_path(http.paths[index_of(Signal::logs)])},
-           {"read_timeout", duration(http.read_timeout, kNotNegative)},
-           {"read_header_timeout", duration(http.read_header_timeout, kNotNegative)},
-           {"write_timeout", duration(http.write_timeout, kNotNegative)},
-           {"idle_timeout", duration(http.idle_timeout, kNotNegative)},
-           {"keep_alives_enabled", boolean(http.keep_alives)},
-           {"cors", section({
+           {"cors", optional(section({
                         {"allowed_origins", strings(http.cors.allowed_origins)},
                         {"allowed_headers", strings(http.cors.allowed_headers)},
                         {"exposed_headers", strings(http.cors.exposed_headers)},
                         {"max_age", integer(http.cors.max_age_s, {})},
-                    })},
-           {"response_headers", headers(http.response_headers)},
-           {"include_metadata", metadata()},
-           {"compression_algorithms", no_effect("gzip, zstd, zlib, deflate, snappy, "
-                                                "x-snappy-framed and lz4 are all taken")},
-           {"tls", server_tls(http.tls, TlsServerKind::http)},
-           {"auth", authenticator(auth)},
-           {"middlewares", refused_unless_off("")},
-           {"include_tls_metadata", refused_unless_off("")},
+                    }))},
+           {"compression_algorithms", compression_algorithms(http.compression_algorithms)},
+           {"auth", optional(authenticator(auth))},
+           {"include_tls_metadata", refused_unless_off("nothing here uses a client's metadata")},
        }) {
     keys.push_back(std::move(key));
   }
@@ -142,10 +138,12 @@ void read_otlp(const ComponentId& id, const Value& value, Declared& declared) {
     receiver.config.http = read_http(protocol, receiver.http_auth);
     listen(protocol, protocol.node.place, receiver.config.http->endpoint);
   };
-  read_section(value, {{"protocols", section({{"grpc", grpc}, {"http", http}})}});
+  read_section(value,
+               {{"protocols", section({{"grpc", optional(grpc)}, {"http", optional(http)}})}});
   const Member* protocols = value.node.find("protocols");
-  const bool empty = protocols == nullptr || protocols->value.members.empty();
-  if (empty) {
+  const bool named = protocols != nullptr && !protocols->value.members.empty();
+  const bool readable = !named || protocols->value.find("grpc") || protocols->value.find("http");
+  if (!receiver.config.grpc && !receiver.config.http && readable) {
     value.findings.error(protocols != nullptr ? protocols->place : id.place,
                          join_key(value.key, "protocols"), "names no protocol, so nothing listens",
                          "write grpc:, http: or both");

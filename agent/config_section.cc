@@ -283,6 +283,19 @@ Reader section(Keys keys) {
   return [keys = std::move(keys)](const Value& value) { read_section(value, keys); };
 }
 
+Reader optional(Reader read) {
+  return [read = std::move(read)](const Value& value) {
+    const Member* enabled = value.node.find("enabled");
+    if (enabled == nullptr) return read(value);
+    bool on = true;
+    boolean(on)(Value{enabled->value, join_key(value.key, "enabled"), value.findings});
+    if (!on) return;
+    Node rest = value.node;
+    std::erase_if(rest.members, [](const Member& member) { return member.key == "enabled"; });
+    read(Value{rest, value.key, value.findings});
+  };
+}
+
 Reader refused(std::string reason) {
   return [reason = std::move(reason)](const Value& value) {
     value.fail("is not supported in this version" + (reason.empty() ? "" : ": " + reason));

@@ -66,6 +66,9 @@ Reader headers(std::vector<std::pair<std::string, std::string>>& out);
 Reader permissions(unsigned& out);
 Reader section(Keys keys);
 
+/// A section that the Collector takes as not there if it has `enabled: false`.
+Reader optional(Reader read);
+
 /// One of some words; `take` gets its index.
 Reader choice(std::vector<std::string> words, std::function<void(std::size_t)> take);
 

@@ -12,21 +12,23 @@ namespace {
 constexpr std::size_t kBodyBytesMax = 64U << 10;
 constexpr std::size_t kHeaderBytesMax = 16U << 10;
 constexpr std::size_t kConnectionsMax = 32;
-constexpr std::chrono::milliseconds kTimeout{10'000};
 constexpr std::chrono::milliseconds kStopGrace{200};
 
 constexpr std::string_view kStatusPath = "/status";
 constexpr std::string_view kMetricsPath = "/metrics";
 
-HttpServerOptions options_for(const std::string& endpoint) {
+HttpServerOptions options_for(const HttpServerConfig& config) {
   HttpServerOptions options;
-  options.endpoint = endpoint;
+  options.endpoint = config.endpoint;
+  options.tls = config.tls;
   options.body_bytes_max = kBodyBytesMax;
   options.header_bytes_max = kHeaderBytesMax;
   options.connections_max = kConnectionsMax;
-  options.header_timeout = kTimeout;
-  options.body_timeout = kTimeout;
-  options.write_timeout = kTimeout;
+  options.header_timeout = config.read_header_timeout;
+  options.body_timeout = config.read_timeout;
+  options.idle_timeout = config.idle_timeout;
+  options.write_timeout = config.write_timeout;
+  options.keep_alive = config.keep_alives;
   return options;
 }
 
@@ -103,37 +105,55 @@ Page page_of(const HttpRequest& head, const HealthConfig& config) {
   return is_health_path(path, config) ? Page::health : Page::none;
 }
 
+/// What can be said without looking at the agent; null: page() is to answer.
+std::unique_ptr<HttpResponse> refusal_of(const HttpRequest& head, const HealthConfig& config) {
+  switch (page_of(head, config)) {
+    case Page::health:
+      return nullptr;
+    case Page::status:
+    case Page::metrics:
+      return refuse_method(head);
+    case Page::none:
+      break;
+  }
+  return not_found();
+}
+
+HttpResponse page(const HttpRequest& request, const HealthConfig& config,
+                  const Telemetry& telemetry) {
+  switch (page_of(request, config)) {
+    case Page::status:
+      return status_response(telemetry);
+    case Page::metrics:
+      return metrics_response(telemetry);
+    case Page::health:
+    case Page::none:
+      break;
+  }
+  return health_response(config, telemetry);
+}
+
+void add_headers(HttpResponse& response, const HealthConfig& config) {
+  const auto& headers = config.response_headers;
+  response.headers.insert(response.headers.end(), headers.begin(), headers.end());
+}
+
 }  // namespace
 
 Result<std::unique_ptr<HealthPort>> HealthPort::start(const HealthConfig& config,
                                                       const Telemetry& telemetry) {
   HttpServer::Handlers handlers;
-  handlers.head = [config](const HttpRequest& head) -> std::unique_ptr<HttpResponse> {
-    switch (page_of(head, config)) {
-      case Page::health:
-        return nullptr;
-      case Page::status:
-      case Page::metrics:
-        return refuse_method(head);
-      case Page::none:
-        break;
-    }
-    return not_found();
+  handlers.head = [config](const HttpRequest& head) {
+    std::unique_ptr<HttpResponse> response = refusal_of(head, config);
+    if (response != nullptr) add_headers(*response, config);
+    return response;
   };
   handlers.handle = [config, &telemetry](const HttpRequest& request, const HttpReply& reply) {
-    switch (page_of(request, config)) {
-      case Page::status:
-        return reply.send(status_response(telemetry));
-      case Page::metrics:
-        return reply.send(metrics_response(telemetry));
-      case Page::health:
-      case Page::none:
-        return reply.send(health_response(config, telemetry));
-    }
+    HttpResponse response = page(request, config, telemetry);
+    add_headers(response, config);
+    reply.send(std::move(response));
   };
-  HttpServerOptions options = options_for(config.endpoint);
-  options.tls = config.tls;
-  auto server = HttpServer::start(options, std::move(handlers));
+  auto server = HttpServer::start(options_for(config), std::move(handlers));
   if (!server) return server.error();
   return std::unique_ptr<HealthPort>(new HealthPort(std::move(*server)));
 }
@@ -155,7 +175,9 @@ Result<std::unique_ptr<HttpServer>> start_metrics_port(const std::string& endpoi
   handlers.handle = [&telemetry](const HttpRequest&, const HttpReply& reply) {
     reply.send(metrics_response(telemetry));
   };
-  return HttpServer::start(options_for(endpoint), std::move(handlers));
+  HealthConfig config;  // its limits suit this port as well
+  config.endpoint = endpoint;
+  return HttpServer::start(options_for(config), std::move(handlers));
 }
 
 }  // namespace holdfast

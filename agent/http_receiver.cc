@@ -34,7 +34,8 @@ constexpr std::string_view kOverBudget = "too many bytes in flight, try again la
 constexpr std::array<std::string_view, 8> kCodings{"",       "gzip",    "zstd", "zlib",
                                                    "snappy", "deflate", "lz4",  "x-snappy-framed"};
 
-bool is_supported(std::string_view coding) {
+bool is_supported(std::string_view coding, const std::vector<std::string>& listed) {
+  if (!listed.empty()) return std::find(listed.begin(), listed.end(), coding) != listed.end();
   return std::find(kCodings.begin(), kCodings.end(), coding) != kCodings.end();
 }
 
@@ -171,7 +172,9 @@ std::optional<HttpResponse> Receiver::verdict(const HttpRequest& head) const {
   if (auto refused = refuse_stranger(head)) return refused;
   const std::string_view coding = head.header("Content-Encoding");
   const std::string_view content_type = head.header("Content-Type");
-  if (!is_supported(coding)) return coding_answer(content_type, coding);
+  if (!is_supported(coding, config_.compression_algorithms)) {
+    return coding_answer(content_type, coding);
+  }
   if (!signal_of(head)) return not_found_answer();
   if (head.method != "POST") return method_answer();
   if (encoding_of(content_type) == OtlpEncoding::other) return media_type_answer();

@@ -53,6 +53,22 @@ void expect_faults(const std::vector<Fault>& faults) {
   }
 }
 
+TEST(ConfigErrorsTest, KeepaliveOfHttpExcludesTheKeysThatItReplaces) {
+  const std::string key = "receivers::otlp::protocols::http::keepalive";
+  const auto http = [](const std::string& keys) {
+    return receiver_config("      http: {" + keys + "}\n");
+  };
+  const std::string error =
+      ": cannot stand beside idle_timeout and keep_alives_enabled, which it replaces";
+  expect_faults({
+      {http("idle_timeout: 1s, keepalive: {idle_timeout: 2s}"), "yaml:6:43: " + key + error},
+      {http("keep_alives_enabled: false, keepalive: {}"), "yaml:6:53: " + key + error},
+      {receiver_config("      grpc: {enabled: false}\n"),
+       "yaml:5:5: receivers::otlp::protocols: names no protocol, so nothing listens (write grpc:, "
+       "http: or both)"},
+  });
+}
+
 TEST(ConfigErrorsTest, ReceiverFaultsAreNamed) {
   const auto grpc = [](const std::string& keys) {
     return receiver_config("      grpc: {" + keys + "}\n");

@@ -232,6 +232,38 @@ TEST(ConfigTest, HeadersMayBeAList) {
   EXPECT_EQ(config.exporters[0].otlp_http.headers[0].second, "1");
 }
 
+TEST(ConfigTest, SectionWithEnabledFalseIsNotThere) {
+  const Config config =
+      load_good(receiver_config("      grpc: {enabled: false, endpoint: 0.0.0.0:4317}\n"
+                                "      http:\n"
+                                "        tls: {enabled: false, cert_file: /nowhere}\n"
+                                "        auth: {enabled: false, authenticator: nobody}\n"
+                                "        cors: {enabled: false, allowed_origins: [\"*\"]}\n"
+                                "        keepalive: {enabled: false}\n"));
+  EXPECT_FALSE(config.receivers[0].grpc);
+  ASSERT_TRUE(config.receivers[0].http);
+  EXPECT_FALSE(config.receivers[0].http->tls);
+  EXPECT_FALSE(config.receivers[0].http->auth);
+  EXPECT_TRUE(config.receivers[0].http->cors.allowed_origins.empty());
+  EXPECT_FALSE(config.receivers[0].http->keep_alives);
+  EXPECT_EQ(config.warnings, Lines{});
+}
+
+TEST(ConfigTest, HttpKeysHoldForTheHealthPortToo) {
+  ConfigSources sources = sources_of(minimal_config());
+  sources.sets = {{"extensions::health_check",
+                   "{keepalive: {idle_timeout: 5s}, read_timeout: 1s, read_header_timeout: 2s, "
+                   "write_timeout: 3s, response_headers: {x-a: b}}"},
+                  {"service::extensions", "[health_check]"}};
+  const Config config = load_good(sources);
+  ASSERT_TRUE(config.health);
+  EXPECT_EQ(config.health->idle_timeout, milliseconds(5'000));
+  EXPECT_EQ(config.health->read_timeout, milliseconds(1'000));
+  EXPECT_EQ(config.health->read_header_timeout, milliseconds(2'000));
+  EXPECT_EQ(config.health->write_timeout, milliseconds(3'000));
+  EXPECT_EQ(config.health->response_headers.at(0).second, "b");
+}
+
 TEST(ConfigTest, MetricsPortGoesWithLevelNoneOrAnEmptyListOfReaders) {
   for (const char* metrics : {"{level: none}", "{readers: []}"}) {
     ConfigSources sources = sources_of(minimal_config());

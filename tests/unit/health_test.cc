@@ -121,6 +121,16 @@ TEST_F(HealthTest, BodyThatIsNotConfiguredIsEmptyOnceTheOtherIs) {
   EXPECT_EQ(answer.body, "");
 }
 
+TEST_F(HealthTest, ResponseHeadersAreOnEveryAnswer) {
+  HealthConfig config;
+  config.path = "/live";
+  config.response_headers = {{"Allow", "nobody"}};  // the one that the client of this test keeps
+  start(config);
+  for (const char* target : {"/live", "/status", "/metrics", "/nowhere"}) {
+    EXPECT_EQ(get(target).allow, "nobody") << target;
+  }
+}
+
 TEST_F(HealthTest, HealthTakesAnyMethodAndIgnoresTheBody) {
   start();
   for (const char* method : {"POST", "PUT", "DELETE", "OPTIONS"}) {

@@ -28,6 +28,22 @@ TEST_F(HttpReceiverKeysTest, OtherKeysRowResponseHeaders) {
   EXPECT_EQ("holdfast", exchange(http_post("large")).header("X-Agent"));
 }
 
+TEST_F(HttpReceiverKeysTest, OnlyTheCodingsThatAreListedAreTaken) {
+  config_.compression_algorithms = {"", "zstd"};
+  start();
+  RawHttpClient one = client();
+  EXPECT_EQ(200, one.exchange(http_post(spans_request(1))).status);
+  const RawResponse gzip = one.exchange(http_post("x", kProtobufType, coded("gzip")));
+  EXPECT_EQ(400, gzip.status);
+  EXPECT_NE(gzip.body.find("unsupported Content-Encoding: gzip"), std::string::npos) << gzip.body;
+  const RawResponse zstd = one.exchange(http_post("x", kProtobufType, coded("zstd")));
+  EXPECT_EQ(zstd.body.find("unsupported"), std::string::npos) << zstd.body;
+  // As in the Collector, a list without "" takes no body as it is.
+  config_.compression_algorithms = {"zstd"};
+  start();
+  EXPECT_EQ(400, exchange(http_post(spans_request(1))).status);
+}
+
 TEST_F(HttpReceiverKeysTest, OtherKeysRowCorsPreflight) {
   config_.cors.allowed_origins = {"https://*.example.com", "http://localhost:3000"};
   config_.cors.allowed_headers = {"X-Tenant", "Content-Type"};

@@ -5,6 +5,7 @@
 
 #include "agent/grpc_library.h"
 #include "agent/logging.h"
+#include "agent/own_resource.h"
 #include "buffer/clock.h"
 #include "buffer/filesystem.h"
 
@@ -45,6 +46,7 @@ std::unique_ptr<Exporter> make_exporter(const ExporterConfig& config, Signal sig
 Agent::Agent(Config config) : config_(std::move(config)), budget_(config_.in_flight_bytes_max) {
   telemetry_.budget = &budget_;
   telemetry_.buffer_directory = config_.buffer.directory;
+  telemetry_.resource = own_resource(config_.telemetry.resource);
 }
 
 Agent::~Agent() { stop(); }
@@ -232,17 +234,7 @@ Status Agent::start_ports() {
     log(LogLevel::info, "health port open",
         {{"endpoint", config_.health->endpoint}, {"port", health_->port()}});
   }
-  if (config_.telemetry.metrics_endpoint) {
-    auto started = start_metrics_port(*config_.telemetry.metrics_endpoint, telemetry_);
-    if (!started) {
-      // The Collector's default port may be taken by a Collector: worth a word, no reason to stay
-      // down.
-      log(LogLevel::warn, "the metrics port cannot be opened",
-          {{"error", started.error().message}});
-    } else {
-      metrics_port_ = std::move(*started);
-    }
-  }
+  own_telemetry_ = std::make_unique<OwnTelemetry>(config_.telemetry, telemetry_);
   return {};
 }
 
@@ -293,9 +285,8 @@ void Agent::stop() {
   }
   // The ports show the counters until the end, but not longer than the logs live.
   if (health_ != nullptr) health_->stop();
-  if (metrics_port_ != nullptr) metrics_port_->stop(std::chrono::milliseconds(100));
   health_.reset();
-  metrics_port_.reset();
+  own_telemetry_.reset();
   for (auto& opened : logs_) {
     if (opened != nullptr) opened->close();
     opened.reset();

@@ -22,6 +22,7 @@
 #include "agent/grpc_receiver.h"
 #include "agent/health.h"
 #include "agent/http_receiver.h"
+#include "agent/own_telemetry.h"
 #include "buffer/log.h"
 #include "buffer/result.h"
 
@@ -77,7 +78,7 @@ class Agent {
   std::vector<std::unique_ptr<GrpcReceiver>> grpc_;
   std::vector<std::unique_ptr<HttpReceiver>> http_;
   std::unique_ptr<HealthPort> health_;
-  std::unique_ptr<HttpServer> metrics_port_;
+  std::unique_ptr<OwnTelemetry> own_telemetry_;
 };
 
 }  // namespace holdfast

@@ -82,7 +82,12 @@ BatchOutcome BatchDelivery::deliver(const std::stop_token& stop) {
 
 BatchDelivery::Verdict BatchDelivery::decide(RequestRun run, const std::stop_token& stop) {
   auto body = batch_.body(run);
-  if (body) return decide_on(*body, run, stop);
+  if (body) {
+    add(stats_.in_flight, 1);
+    const Verdict verdict = decide_on(*body, run, stop);
+    stats_.in_flight.fetch_sub(1, std::memory_order_relaxed);
+    return verdict;
+  }
   // A record in it does not inflate, though its checksum holds.
   last_ = {.outcome = Outcome::rejected, .message = body.error().message};
   return run.size() == 1 ? Verdict::refused : Verdict::split;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "agent/auth.h"
+#include "agent/telemetry_config.h"
 #include "agent/tls_server.h"
 #include "buffer/log.h"
 #include "exporters/local.h"
@@ -138,14 +139,6 @@ struct BufferConfig {
   unsigned directory_permissions = 0750;
   std::array<LogOptions, kSignalCount> logs;  // their `directory` is <directory>/<signal>
   ImportConfig import;
-};
-
-struct TelemetryConfig {
-  enum class Encoding : std::uint8_t { console, json };
-  std::string log_level = "info";  // debug, info, warn, error
-  Encoding log_encoding = Encoding::console;
-  std::optional<std::string>
-      metrics_endpoint;  // host:port of a Prometheus listener of its own; none when level is none
 };
 
 struct Config {

@@ -91,7 +91,7 @@ class Assembly {
     for (const DeclaredExtension* extension : listed_) {
       if (extension->listener) listeners_.push_back(*extension->listener);
     }
-    if (service.metrics_listener) listeners_.push_back(*service.metrics_listener);
+    for (const Listener& listener : service.metrics_listeners) listeners_.push_back(listener);
     check_ports(listeners_, findings_);
     config_.telemetry = service.telemetry;
     config_.buffer = choose_buffer(listed_, exporters, declared_, findings_);

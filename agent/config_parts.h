@@ -164,7 +164,7 @@ struct Service {
   std::vector<Reference> extensions;
   std::vector<DeclaredPipeline> pipelines;
   TelemetryConfig telemetry;
-  std::optional<Listener> metrics_listener;
+  std::vector<Listener> metrics_listeners;
 };
 
 Service read_service(const Value& section);

@@ -52,10 +52,10 @@ std::unique_ptr<HttpResponse> not_found() {
   return std::make_unique<HttpResponse>(text_response(404, "404 page not found\n"));
 }
 
-HttpResponse metrics_response(const Telemetry& telemetry) {
+HttpResponse metrics_response(const Telemetry& telemetry, const PrometheusStyle& style) {
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = render_metrics(telemetry);
+  response.body = render_metrics(telemetry, style);
   return response;
 }
 
@@ -125,7 +125,7 @@ HttpResponse page(const HttpRequest& request, const HealthConfig& config,
     case Page::status:
       return status_response(telemetry);
     case Page::metrics:
-      return metrics_response(telemetry);
+      return metrics_response(telemetry, {});
     case Page::health:
     case Page::none:
       break;
@@ -166,18 +166,18 @@ std::uint16_t HealthPort::port() const { return server_->port(); }
 
 void HealthPort::stop() { server_->stop(kStopGrace); }
 
-Result<std::unique_ptr<HttpServer>> start_metrics_port(const std::string& endpoint,
+Result<std::unique_ptr<HttpServer>> start_metrics_port(const MetricsPullConfig& config,
                                                        const Telemetry& telemetry) {
   HttpServer::Handlers handlers;
   handlers.head = [](const HttpRequest& head) {
     return head.path() == kMetricsPath ? refuse_method(head) : not_found();
   };
-  handlers.handle = [&telemetry](const HttpRequest&, const HttpReply& reply) {
-    reply.send(metrics_response(telemetry));
+  handlers.handle = [&telemetry, style = config.style](const HttpRequest&, const HttpReply& reply) {
+    reply.send(metrics_response(telemetry, style));
   };
-  HealthConfig config;  // its limits suit this port as well
-  config.endpoint = endpoint;
-  return HttpServer::start(options_for(config), std::move(handlers));
+  HealthConfig server;  // its limits suit this port as well
+  server.endpoint = config.endpoint;
+  return HttpServer::start(options_for(server), std::move(handlers));
 }
 
 }  // namespace holdfast

@@ -12,6 +12,7 @@
 #include "agent/byte_budget.h"
 #include "agent/config.h"
 #include "agent/http_server.h"
+#include "agent/metrics_families.h"
 #include "agent/stats.h"
 #include "buffer/clock.h"
 #include "buffer/filesystem.h"
@@ -36,10 +37,14 @@ struct Telemetry {
   std::int64_t start_unix_ns = clock->unix_ns();      // for people
   std::int64_t start_steady_ns = clock->steady_ns();  // for the uptime: no NTP step moves it
   std::atomic<bool> ready{false};
+  Attributes resource;  // of all that the agent tells of itself
 };
 
-/// Prometheus text format 0.0.4 of everything. Any thread.
-std::string render_metrics(const Telemetry& telemetry);
+/// All metrics, as they are now. Any thread.
+MetricFamilies collect_metrics(const Telemetry& telemetry);
+
+/// The same as Prometheus text. Any thread.
+std::string render_metrics(const Telemetry& telemetry, const PrometheusStyle& style = {});
 
 /// The JSON of /status. Any thread.
 std::string render_status(const Telemetry& telemetry);
@@ -60,8 +65,8 @@ class HealthPort {
   std::unique_ptr<HttpServer> server_;
 };
 
-/// The Collector's own metrics listener (service.telemetry.metrics): /metrics alone.
-Result<std::unique_ptr<HttpServer>> start_metrics_port(const std::string& endpoint,
+/// The Collector's own metrics listener (a `pull` reader): /metrics alone.
+Result<std::unique_ptr<HttpServer>> start_metrics_port(const MetricsPullConfig& config,
                                                        const Telemetry& telemetry);
 
 }  // namespace holdfast

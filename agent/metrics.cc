@@ -5,6 +5,7 @@
 #include "agent/health.h"
 #include "agent/metrics_collector.h"
 #include "agent/metrics_families.h"
+#include "agent/metrics_prometheus.h"
 #include "agent/status_snapshot.h"
 
 namespace holdfast {
@@ -298,10 +299,11 @@ void add_agent(const Telemetry& telemetry, const StatusSnapshot& snapshot,
 
 }  // namespace
 
-std::string render_metrics(const Telemetry& telemetry) {
+MetricFamilies collect_metrics(const Telemetry& telemetry) {
   const StatusSnapshot snapshot = take_snapshot(telemetry);
   MetricFamilies families;
   add_collector_metrics(telemetry, snapshot, families);
+  families.scope("holdfast");
   add_receivers(telemetry, families);
   add_imports(telemetry, families);
   add_signals(snapshot, families);
@@ -310,7 +312,11 @@ std::string render_metrics(const Telemetry& telemetry) {
   add_oldest(snapshot, families);
   add_upstreams(snapshot, families);
   add_agent(telemetry, snapshot, families);
-  return families.text();
+  return families;
+}
+
+std::string render_metrics(const Telemetry& telemetry, const PrometheusStyle& style) {
+  return prometheus_text(collect_metrics(telemetry).families(), style, telemetry.resource);
 }
 
 }  // namespace holdfast

@@ -1,5 +1,6 @@
 #include "agent/process_info.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -25,6 +26,9 @@ double seconds_of(const timeval& time) {
 ProcessInfo read_process_info() {
   ProcessInfo info;
   info.rss_bytes = read_rss_bytes();
+  const struct mallinfo2 heap = mallinfo2();  // of all arenas
+  info.heap_bytes = heap.uordblks + heap.hblkhd;
+  info.heap_system_bytes = heap.arena + heap.hblkhd;
   // The same clocks as /proc/self/stat, in microseconds instead of ticks.
   rusage usage{};
   if (getrusage(RUSAGE_SELF, &usage) == 0) {

@@ -101,7 +101,7 @@ service:
   EXPECT_FALSE(config.health->body_unhealthy);
   EXPECT_EQ(config.telemetry.log_level, "debug");
   EXPECT_EQ(config.telemetry.log_encoding, TelemetryConfig::Encoding::json);
-  EXPECT_EQ(config.telemetry.metrics_endpoint, "0.0.0.0:9999");
+  EXPECT_EQ(config.telemetry.metrics_pull.at(0).endpoint, "0.0.0.0:9999");
   EXPECT_EQ(config.warnings, Lines{});
 }
 
@@ -115,7 +115,7 @@ TEST(ConfigTest, WhatIsNotWrittenHasItsDefault) {
   EXPECT_EQ(config.in_flight_bytes_max, 64U << 20);
   EXPECT_FALSE(config.health);
   EXPECT_EQ(config.telemetry.log_level, "info");
-  EXPECT_EQ(config.telemetry.metrics_endpoint, "localhost:8888");
+  EXPECT_EQ(config.telemetry.metrics_pull.at(0).endpoint, "localhost:8888");
   EXPECT_EQ(config.pipelines[0].batch.items_target, 8192U);
 }
 
@@ -268,7 +268,7 @@ TEST(ConfigTest, MetricsPortGoesWithLevelNoneOrAnEmptyListOfReaders) {
   for (const char* metrics : {"{level: none}", "{readers: []}"}) {
     ConfigSources sources = sources_of(minimal_config());
     sources.sets = {{"service::telemetry::metrics", metrics}};
-    EXPECT_FALSE(load_good(sources).telemetry.metrics_endpoint) << metrics;
+    EXPECT_TRUE(load_good(sources).telemetry.metrics_pull.empty()) << metrics;
   }
 }
 

@@ -204,7 +204,7 @@ TEST(ConfigTlsTest, NothingListensEverywhereUnlessItIsWritten) {
       "[nop]}}}\n");
   for (const std::string& endpoint :
        {config.receivers.at(0).grpc->endpoint, config.receivers.at(0).http->endpoint,
-        config.health->endpoint, *config.telemetry.metrics_endpoint}) {
+        config.health->endpoint, config.telemetry.metrics_pull.at(0).endpoint}) {
     EXPECT_TRUE(endpoint.starts_with("localhost:")) << endpoint;
   }
 }

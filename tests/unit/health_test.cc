@@ -224,7 +224,7 @@ TEST_F(HealthTest, StopsTwiceWithoutHarm) {
 }
 
 TEST_F(HealthTest, MetricsPortServesMetricsAlone) {
-  auto started = start_metrics_port("127.0.0.1:0", telemetry);
+  auto started = start_metrics_port({.endpoint = "127.0.0.1:0"}, telemetry);
   ASSERT_TRUE(started.ok()) << started.error().message;
   const std::uint16_t port = (*started)->port();
   EXPECT_EQ(Exposition(ask(port, "/metrics").body).value("holdfast_ready"), 1);

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "agent/metrics_families.h"
+#include "agent/metrics_prometheus.h"
 #include "agent/process_info.h"
 #include "tests/support/exposition.h"
 #include "tests/support/telemetry_fixture.h"
@@ -262,8 +263,9 @@ TEST(MetricFamiliesTest, FamiliesWithoutSamplesAreLeftOut) {
   families.gauge({"shown", "Something."});
   families.sample({{"a", "b"}}, 0.25);
   families.gauge({"empty_last", "Nothing."});
-  EXPECT_EQ(families.text(), "# HELP shown Something.\n# TYPE shown gauge\nshown{a=\"b\"} 0.25\n");
-  EXPECT_EQ(MetricFamilies().text(), "");
+  EXPECT_EQ(prometheus_text(families.families(), {}, {}),
+            "# HELP shown Something.\n# TYPE shown gauge\nshown{a=\"b\"} 0.25\n");
+  EXPECT_EQ(prometheus_text(MetricFamilies().families(), {}, {}), "");
 }
 
 TEST(ProcessInfoTest, CountsThisProcess) {

@@ -1,0 +1,142 @@
+// service::telemetry::metrics: who may read the agent's own metrics, and how they are named.
+#include <fmt/format.h>
+
+#include "agent/config_telemetry.h"
+#include "agent/config_values.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr std::string_view kHost = "localhost";
+constexpr std::int64_t kPort = 8888;
+
+/// What `metrics:` asks for, before it is known whether there are to be any.
+struct Metrics {
+  bool none = false;
+  bool readers_given = false;
+  MetricsPullConfig standard;  // where no reader is named
+  Listener standard_listener;
+  std::vector<MetricsPullConfig> pull;
+  std::vector<Listener> listeners;
+};
+
+Reader name_filter(std::optional<NameFilter>& out) {
+  return [&out](const Value& value) {
+    if (value.is_null()) return;
+    NameFilter filter;
+    read_section(value,
+                 {{"included", strings(filter.included)}, {"excluded", strings(filter.excluded)}});
+    for (const std::string& name : filter.included) {
+      if (std::find(filter.excluded.begin(), filter.excluded.end(), name) ==
+          filter.excluded.end()) {
+        continue;
+      }
+      value.fail(fmt::format("{} is both included and excluded", quoted(name)));
+    }
+    out = std::move(filter);
+  };
+}
+
+/// The newer name of what two booleans say.
+Reader translation_strategy(bool& suffixes) {
+  return choice({"UnderscoreEscapingWithSuffixes", "UnderscoreEscapingWithoutSuffixes",
+                 "NoUTF8EscapingWithSuffixes", "NoTranslation"},
+                [&suffixes](std::size_t i) { suffixes = i % 2 == 0; });
+}
+
+void read_prometheus(const Value& value, Metrics& metrics) {
+  MetricsPullConfig config;
+  std::string host(kHost);
+  std::int64_t port = kPort;
+  bool without_scope_info = true;
+  bool without_type_suffix = true;
+  bool without_units = true;
+  bool without_target_info = false;
+  std::optional<bool> strategy;
+  bool suffixes = false;
+  const Reader translation = [&](const Value& v) {
+    translation_strategy(suffixes)(v);
+    if (!v.is_null()) strategy = suffixes;
+  };
+  const Reader scope_info = boolean(without_scope_info);
+  const Reader target_info = boolean(without_target_info);
+  read_section(value,
+               {
+                   {"host", text(host)},
+                   {"port", integer(port, {0, 65535})},
+                   {"without_scope_info", boolean(without_scope_info)},
+                   {"without_scope_info/development", scope_info},
+                   {"without_type_suffix", boolean(without_type_suffix)},
+                   {"without_units", boolean(without_units)},
+                   {"without_target_info", boolean(without_target_info)},
+                   {"without_target_info/development", target_info},
+                   {"translation_strategy", translation},
+                   {"with_resource_constant_labels", name_filter(config.style.resource_labels)},
+               });
+  // As in the Collector: one of them asks for both suffixes.
+  config.style.suffixes = strategy.value_or(!without_type_suffix || !without_units);
+  config.style.scope_info = !without_scope_info;
+  config.style.target_info = !without_target_info;
+  const bool ipv6 = host.find(':') != std::string::npos && host.front() != '[';
+  config.endpoint = ipv6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+  if (!parse_endpoint(config.endpoint)) {
+    return value.fail(fmt::format("{} is not host:port", quoted(config.endpoint)));
+  }
+  metrics.listeners.push_back({config.endpoint, value.key, value.node.place});
+  metrics.pull.push_back(std::move(config));
+}
+
+void read_reader(const Value& item, Metrics& metrics) {
+  const Reader prometheus = [&](const Value& value) { read_prometheus(value, metrics); };
+  read_section(item, {
+                         {"pull", section({{"exporter", section({{"prometheus", prometheus}})}})},
+                         {"periodic", refused("supported: pull")},
+                     });
+  if (item.node.members.empty() && item.node.kind != Node::Kind::scalar) {
+    item.fail("names no reader", "there is: pull");
+  }
+}
+
+Reader readers(Metrics& metrics) {
+  return [&metrics](const Value& value) {
+    if (value.is_null()) return;
+    if (value.node.kind != Node::Kind::sequence) return value.fail("must be a list");
+    metrics.readers_given = true;
+    for (std::size_t i = 0; i < value.node.items.size(); ++i) {
+      read_reader({value.node.items[i], fmt::format("{}[{}]", value.key, i), value.findings},
+                  metrics);
+    }
+  };
+}
+
+}  // namespace
+
+void read_own_metrics(const Value& value, Service& service) {
+  Metrics metrics;
+  metrics.standard.endpoint = fmt::format("{}:{}", kHost, kPort);
+  metrics.standard_listener = {"", value.key, value.node.place};
+  const Reader address = [&](const Value& v) {
+    endpoint(metrics.standard.endpoint)(v);
+    if (v.is_null()) return;
+    metrics.standard_listener = {"", v.key, v.node.place};
+    if (value.node.find("readers") != nullptr) v.warn("has no effect beside readers");
+  };
+  read_section(value, {
+                          {"level", choice({"none", "basic", "normal", "detailed"},
+                                           [&](std::size_t i) { metrics.none = i == 0; })},
+                          {"address", address},
+                          {"readers", readers(metrics)},
+                          {"views", refused_unless_off("")},
+                      });
+  if (metrics.none) return;
+  if (!metrics.readers_given) {
+    metrics.standard_listener.endpoint = metrics.standard.endpoint;
+    metrics.listeners.push_back(metrics.standard_listener);
+    metrics.pull.push_back(metrics.standard);
+  }
+  service.metrics_listeners = std::move(metrics.listeners);
+  service.telemetry.metrics_pull = std::move(metrics.pull);
+}
+
+}  // namespace holdfast

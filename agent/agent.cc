@@ -95,8 +95,8 @@ Status Agent::open_log(const PipelineConfig& pipeline) {
   options.report = [signal = pipeline.signal](std::string_view message, std::string_view detail) {
     log(LogLevel::warn, message, {{"signal", name_of(signal)}, {"detail", detail}});
   };
-  auto opened =
-      Log::open(posix_filesystem(), system_clock(), std::move(options), pipeline.exporters);
+  auto opened = Log::open(posix_filesystem(), system_clock(), std::move(options),
+                          readers_named(pipeline.exporters));
   if (!opened) {
     return Error{opened.error().code, "the buffer of " + std::string(name_of(pipeline.signal)) +
                                           " cannot be opened: " + opened.error().message};

@@ -97,7 +97,7 @@ Status Import::open_logs() {
       context_.err << message << ": " << detail << "\n";
     };
     auto opened = Log::open(posix_filesystem(), system_clock(), std::move(log_options),
-                            *target_.readers[index]);
+                            readers_named(*target_.readers[index]));
     if (!opened) return opened.error();
     logs_[index] = std::move(*opened);
     logs[index] = logs_[index].get();

@@ -18,6 +18,10 @@ constexpr std::uint16_t kVersion = 1;
 constexpr std::size_t kSlotBytes = kCursorBytes / 2;
 constexpr std::size_t kUsedBytes = 40;
 constexpr std::size_t kCrcAt = 36;
+constexpr std::size_t kRulesLengthAt = 40;
+constexpr std::size_t kRulesCrcAt = 44;
+constexpr std::size_t kRulesAt = 48;
+constexpr std::size_t kRulesBytesMax = kSlotBytes - kRulesAt;
 
 using Slot = std::array<char, kSlotBytes>;
 
@@ -27,7 +31,48 @@ bool is_whole(const char* slot) {
          load_le<std::uint64_t>(slot + 16) <= kSeqTakenUpMax;
 }
 
+std::string encode_rules(const SkipRules& rules) {
+  std::string bytes;
+  const auto put = [&bytes](auto value) {
+    char at[sizeof value];
+    store_le<decltype(value)>(at, value);
+    bytes.append(at, sizeof value);
+  };
+  for (const SkipRule& rule : rules) {
+    put(rule.from_seq);
+    put(static_cast<std::uint16_t>(rule.sources.size()));
+    for (const std::uint16_t source : rule.sources) put(source);
+  }
+  return bytes;
+}
+
+/// False: the slot's rules are damaged. A slot that ends before them has none.
+bool read_rules(std::string_view slot, SkipRules& rules) {
+  if (slot.size() < kRulesAt) return true;
+  const auto length = load_le<std::uint32_t>(slot.data() + kRulesLengthAt);
+  if (length == 0) return true;
+  if (length > slot.size() - kRulesAt) return false;
+  const std::string_view bytes = slot.substr(kRulesAt, length);
+  // Over the slot's own checksum: rules of another generation do not pass for these.
+  const auto of_slot = load_le<std::uint32_t>(slot.data() + kCrcAt);
+  if (load_le<std::uint32_t>(slot.data() + kRulesCrcAt) != crc32c(of_slot, bytes)) return false;
+  for (std::size_t at = 0; at < bytes.size();) {
+    if (bytes.size() - at < 10) return false;
+    SkipRule rule{load_le<std::uint64_t>(bytes.data() + at), {}};
+    const auto count = load_le<std::uint16_t>(bytes.data() + at + 8);
+    at += 10;
+    if (bytes.size() - at < std::size_t{count} * 2) return false;
+    for (int i = 0; i < count; ++i, at += 2) {
+      rule.sources.push_back(load_le<std::uint16_t>(bytes.data() + at));
+    }
+    rules.push_back(std::move(rule));
+  }
+  return true;
+}
+
 }  // namespace
+
+bool fit_in_cursor(const SkipRules& rules) { return encode_rules(rules).size() <= kRulesBytesMax; }
 
 std::string cursor_file_name(std::string_view reader) {
   static constexpr std::string_view kHex = "0123456789ABCDEF";
@@ -69,7 +114,7 @@ Result<Cursor> Cursor::open_file(FileSystem& fs, const std::string& directory,
     return file.error();
   }
   cursor.file_ = std::move(*file);
-  cursor.unsynced_ = true;  // an earlier life may have failed to: what is read tells nothing of it
+  cursor.stale_ = true;  // an earlier life may have failed to: what is read tells nothing of it
   if (Status read = cursor.read_slots(); !read) return read.error();
   return cursor;
 }
@@ -81,12 +126,15 @@ Status Cursor::read_slots() {
   was_damaged_ = true;
   for (std::size_t at = 0; at + kUsedBytes <= *got; at += kSlotBytes) {
     const char* slot = bytes.data() + at;
-    if (!is_whole(slot)) continue;
+    SkipRules rules;
+    const std::size_t there = std::min(kSlotBytes, *got - at);
+    if (!is_whole(slot) || !read_rules({slot, there}, rules)) continue;
     const auto generation = load_le<std::uint64_t>(slot + 8);
     // By their distance: there is none that could not be followed by another one.
     if (was_damaged_ || static_cast<std::int64_t>(generation - generation_) > 0) {
       generation_ = generation;
       next_seq_ = load_le<std::uint64_t>(slot + 16);
+      rules_ = std::move(rules);
     }
     was_damaged_ = false;
   }
@@ -120,7 +168,7 @@ Status Cursor::make_file(std::int64_t now_unix_ns) {
 
 Status Cursor::write(std::uint64_t next_seq, std::int64_t now_unix_ns) {
   std::lock_guard lock(*mutex_);
-  if (file_ != nullptr && next_seq <= next_seq_ && !unsynced_) return {};  // the other thread did
+  if (file_ != nullptr && next_seq <= next_seq_ && !stale_) return {};  // the other thread did
   if (file_ == nullptr) {
     if (Status made = make_file(now_unix_ns); !made) return made;
   }
@@ -132,14 +180,25 @@ Status Cursor::write(std::uint64_t next_seq, std::int64_t now_unix_ns) {
   store_le<std::uint64_t>(slot.data() + 8, generation);
   store_le<std::uint64_t>(slot.data() + 16, next_seq);
   store_le<std::uint64_t>(slot.data() + 24, static_cast<std::uint64_t>(now_unix_ns));
-  store_le<std::uint32_t>(slot.data() + kCrcAt, crc32c(0, std::string_view(slot.data(), kCrcAt)));
+  const std::uint32_t crc = crc32c(0, std::string_view(slot.data(), kCrcAt));
+  store_le<std::uint32_t>(slot.data() + kCrcAt, crc);
+  const std::string rules = encode_rules(rules_);
+  store_le<std::uint32_t>(slot.data() + kRulesLengthAt, static_cast<std::uint32_t>(rules.size()));
+  store_le<std::uint32_t>(slot.data() + kRulesCrcAt, rules.empty() ? 0 : crc32c(crc, rules));
+  rules.copy(slot.data() + kRulesAt, kRulesBytesMax);
   const iovec part{slot.data(), slot.size()};
   if (Status wrote = file_->pwritev({&part, 1}, (generation % 2) * kSlotBytes); !wrote)
     return wrote;
   generation_ = generation;
   next_seq_ = next_seq;
-  unsynced_ = false;
+  stale_ = false;
   return {};
+}
+
+void Cursor::set_rules(SkipRules rules) {
+  std::lock_guard lock(*mutex_);
+  rules_ = std::move(rules);
+  stale_ = true;
 }
 
 Status Cursor::save(std::uint64_t next_seq, std::int64_t now_unix_ns) {
@@ -148,7 +207,7 @@ Status Cursor::save(std::uint64_t next_seq, std::int64_t now_unix_ns) {
   const Status synced = file_->fdatasync();
   if (synced.ok()) return synced;
   std::lock_guard lock(*mutex_);
-  unsynced_ = true;
+  stale_ = true;
   return synced;
 }
 

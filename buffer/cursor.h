@@ -1,5 +1,5 @@
-// How far a reader has come, kept in a small file of two slots that are written in turn: a torn
-// slot leaves the other one.
+// How far a reader has come, and which sources it skips from where on, kept in a small file of two
+// slots that are written in turn: a torn slot leaves the other one.
 //
 // Format: docs/format.md, "Cursor". Owned by the log; write() comes from the reader's thread,
 // save() from the one that maintains. The file is overwritten in place, so that a full disk does
@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "buffer/filesystem.h"
 #include "buffer/result.h"
@@ -26,6 +27,20 @@ inline constexpr char kSetAsideMark = '~';
 
 /// Of a cursor file.
 inline constexpr std::size_t kCursorBytes = 1024;
+
+/// Sources that a reader skips, ascending.
+using Sources = std::vector<std::uint16_t>;
+
+/// In force from the first segment that begins at `from_seq` or later, up to the next rule.
+struct SkipRule {
+  std::uint64_t from_seq = 0;
+  Sources sources;
+  bool operator==(const SkipRule&) const = default;
+};
+using SkipRules = std::vector<SkipRule>;
+
+/// Do they fit into a slot?
+bool fit_in_cursor(const SkipRules& rules);
 
 class Cursor {
  public:
@@ -45,6 +60,11 @@ class Cursor {
   /// Why it could not be read, and what became of it; empty when all went well.
   const std::string& obstacle() const { return obstacle_; }
   bool has_file() const { return file_ != nullptr; }
+  /// In the order of their numbers; none: nothing is skipped.
+  const SkipRules& rules() const { return rules_; }
+
+  /// Written with every slot from now on. They must fit.
+  void set_rules(SkipRules rules);
 
   /// Writes: this outlives the process, not a loss of power. After a failure the slot before is
   /// still whole, and may be called again.
@@ -68,8 +88,9 @@ class Cursor {
   std::unique_ptr<File> file_;  // once set, it stays
   std::uint64_t generation_ = 0;
   std::uint64_t next_seq_ = 0;
+  SkipRules rules_;
   bool was_damaged_ = false;
-  bool unsynced_ = false;  // a sync failed: what the file holds is not known
+  bool stale_ = false;  // the file does not hold all this, or a sync failed: it is not known
   std::string obstacle_;
 };
 

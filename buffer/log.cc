@@ -1,7 +1,6 @@
 #include "buffer/log.h"
 
 #include <algorithm>
-#include <cassert>
 
 #include "buffer/log_impl.h"
 
@@ -20,34 +19,30 @@ std::string_view name_of(DropReason reason) {
 }
 
 Result<std::unique_ptr<Log>> Log::open(FileSystem& fs, const Clock& clock, LogOptions options,
-                                       const std::vector<std::string>& readers) {
+                                       const std::vector<ReaderSpec>& readers) {
   auto log = std::make_unique<LogImpl>(fs, clock, std::move(options));
   if (Status status = log->recover(readers); !status) return status.error();
   return std::unique_ptr<Log>(std::move(log));
 }
 
-namespace {
-
-LogOptions with_quarantine_bounded(LogOptions options) {
-  options.quarantine_bytes_max =
-      std::min(options.quarantine_bytes_max, options.folder_bytes_max / 4);
-  return options;
+std::vector<ReaderSpec> readers_named(const std::vector<std::string>& names) {
+  std::vector<ReaderSpec> specs;
+  for (const std::string& name : names) specs.push_back({name});
+  return specs;
 }
 
-}  // namespace
+LogLimits with_quarantine_bounded(LogLimits limits) {
+  limits.quarantine_bytes_max = std::min(limits.quarantine_bytes_max, limits.folder_bytes_max / 4);
+  return limits;
+}
 
 LogImpl::LogImpl(FileSystem& fs, const Clock& clock, LogOptions options)
     : fs_(fs),
       clock_(clock),
-      options_(with_quarantine_bounded(std::move(options))),
+      options_(std::move(options)),
       quarantine_(fs, clock, options_.directory + "/quarantine", options_.quarantine_bytes_max),
-      reserve_(fs, options_.directory) {}
-
-LogReader& LogImpl::reader(std::string_view name) {
-  const auto found = std::find_if(readers_.begin(), readers_.end(),
-                                  [&](const auto& reader) { return reader->name() == name; });
-  assert(found != readers_.end());
-  return **found;
+      reserve_(fs, options_.directory) {
+  take_limits(options_);
 }
 
 std::string LogImpl::path_of(std::string_view file_name) const {
@@ -106,7 +101,8 @@ LogStats LogImpl::stats() const {
     shown.recovered_items = state.recovered_items;
     std::copy(std::begin(state.drops), std::end(state.drops), std::begin(shown.drops));
     const auto oldest = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) {
-      return s.next_seq > state.acknowledged.next_seq && s.records > 0;
+      return s.next_seq > state.acknowledged.next_seq &&
+             counts_without(s, reader->skipped_in(s)).records > 0;
     });
     if (state.pending_records > 0 && oldest != segments_.end()) {
       shown.oldest_unix_ns = oldest->created_unix_ns;

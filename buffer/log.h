@@ -27,9 +27,8 @@ enum class Durability : std::uint8_t { batch, interval, none };
 enum class Overflow : std::uint8_t { drop_oldest, reject };
 enum class DrainMode : std::uint8_t { live, windowed };
 
-struct LogOptions {
-  std::string directory;        // of this signal; made if missing
-  std::uint8_t stream_tag = 0;  // written into segment headers: the signal's number
+/// What of a log may change while it is open.
+struct LogLimits {
   Durability durability = Durability::batch;
   std::chrono::milliseconds sync_interval{1'000};  // of Durability::interval
   Overflow overflow = Overflow::drop_oldest;
@@ -42,6 +41,11 @@ struct LogOptions {
   std::chrono::milliseconds read_age_min{33'000};    // windowed: younger files are not read
   std::chrono::milliseconds read_age_max{18LL * 3600 *
                                          1000};  // older files are dropped and counted
+};
+
+struct LogOptions : LogLimits {
+  std::string directory;        // of this signal; made if missing
+  std::uint8_t stream_tag = 0;  // written into segment headers: the signal's number
 
   std::chrono::milliseconds read_retry_pause{1'000};  // between tries to read what a disk denies
 
@@ -62,14 +66,29 @@ struct DropCounts {
   std::uint64_t bytes = 0;
 };
 
+/// A reader of the log, by the name of its cursor.
+struct ReaderSpec {
+  std::string name;
+  /// Records of these are neither given to it nor counted for it. Source 0 is given to all. A
+  /// change counts for what is appended after it: what is there keeps the readers that it had.
+  std::vector<std::uint16_t> skipped_sources;
+  /// Where one begins that has never had a cursor: at the oldest record, or after all that is there
+  /// now.
+  bool starts_at_newest = false;
+};
+
+/// Readers of everything.
+std::vector<ReaderSpec> readers_named(const std::vector<std::string>& names);
+
 struct ReaderStats {
   std::string name;
-  std::uint64_t pending_items = 0;  // stored and not yet acknowledged by this reader
+  std::uint64_t pending_items = 0;  // stored, not skipped and not yet acknowledged by this reader
   std::uint64_t pending_records = 0;
   std::uint64_t next_seq = 0;
   std::int64_t oldest_unix_ns =
       0;  // when the oldest pending segment was created; 0: nothing is pending
-  std::uint64_t recovered_items = 0;  // pending when the log was opened
+  /// Pending when the log was opened, or when set_readers() gave it a backlog.
+  std::uint64_t recovered_items = 0;
   DropCounts drops[kDropReasonCount]{};
 };
 
@@ -152,11 +171,11 @@ class LogReader {
 class Log {
  public:
   /// Opens or makes the directory, scans open segments only, seals them, takes up the cursors of
-  /// `readers`. A reader without a cursor starts at the oldest record. Damage never fails it; only
-  /// an unusable directory does. `fs` and `clock` must outlive the log. The caller holds the root's
-  /// lock.
+  /// `readers`. A reader whose cursor is damaged starts at the oldest record. Damage never fails
+  /// it; only an unusable directory does. `fs` and `clock` must outlive the log. The caller holds
+  /// the root's lock.
   static Result<std::unique_ptr<Log>> open(FileSystem& fs, const Clock& clock, LogOptions options,
-                                           const std::vector<std::string>& readers);
+                                           const std::vector<ReaderSpec>& readers);
   virtual ~Log() = default;
 
   /// Group commit: stores all of `records` or none of them, in order. `stored` means as durable as
@@ -166,7 +185,22 @@ class Log {
   /// Of one record, as stored: a larger one never finds room. Any thread.
   virtual std::uint64_t record_bytes_max() const = 0;
 
+  /// Of one that was named to open() or to the last set_readers(). Any thread.
   virtual LogReader& reader(std::string_view name) = 0;
+
+  /// Makes these the readers. New ones are taken up as in open(). Those that are not named are
+  /// retired: their cursor is synced and its file stays, and no segment is held for them any more;
+  /// their LogReader must not be in use from the beginning of the call on. The others go on
+  /// untouched: what they skip from now on counts for what is appended from now on. Errors, with
+  /// nothing changed: EINVAL, a name is empty or there twice, or one skips too many sources; EBUSY,
+  /// a reader has records before it from too many such changes. From one thread at a time; append()
+  /// may wait for it.
+  virtual Status set_readers(const std::vector<ReaderSpec>& readers) = 0;
+
+  /// Takes over all limits, ages and modes; in a smaller folder room is made at once (with
+  /// Overflow::drop_oldest). EINVAL, with nothing changed: another directory or stream tag.
+  /// `report` and `read_retry_pause` stay as they are. From one thread at a time.
+  virtual Status set_limits(const LogOptions& options) = 0;
 
   /// Puts something that never came into the log into its quarantine. Any thread.
   virtual Status quarantine(const QuarantineEntry& entry) = 0;

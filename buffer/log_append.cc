@@ -170,6 +170,7 @@ Status LogImpl::write_once(std::span<const NewRecord* const> records) {
     header.raw_length = record.raw_length;
     header.raw_crc32 = record.raw_crc32;
     header.request_count = record.request_count;
+    header.source = record.source;
     headers[i] = encode_record_header(header, active_->header.nonce);
     const std::uint64_t padding = header.padded_length() - kRecordHeaderBytes -
                                   record.extension.size() - record.stored.size();
@@ -212,7 +213,7 @@ Status LogImpl::start_segment() {
 }
 
 void LogImpl::publish(std::span<const NewRecord* const> records, std::uint64_t end) {
-  DropCounts sum;
+  DropCounts sum{.records = records.size()};
   std::uint64_t raw = 0;
   for (const NewRecord* record : records) {
     sum.items += record->item_count;
@@ -241,9 +242,11 @@ void LogImpl::publish(std::span<const NewRecord* const> records, std::uint64_t e
     set_allocated_locked(segment, rounded_to_blocks(end, block_bytes_));
     segment.items = active_->items;
     segment.records = active_->records;
+    for (const NewRecord* record : records) {
+      count_source(segment, {record->source, record->item_count, 1, padded_length(*record)});
+    }
     for (const auto& reader : readers_) {
-      reader->state_.pending_items += sum.items;
-      reader->state_.pending_records += records.size();
+      reader->add_pending_locked(records, sum, reader->skipped_in(segment));
     }
     counters_.appended_items += sum.items;
     counters_.appended_records += records.size();

@@ -1,10 +1,11 @@
 // The log's insides: opening (log_open.cc, log_scan.cc), group commit (log_append.cc), readers
-// (log_reader.cc, log_damage.cc), upkeep (log_maintain.cc), room in the folder and on the disk
-// (log_room.cc).
+// (log_reader.cc, log_damage.cc), which readers and limits there are (log_readers.cc), upkeep
+// (log_maintain.cc), room in the folder and on the disk (log_room.cc).
 //
-// Locks, in this order: writer_mutex_ (whoever writes segment files: the leader of a commit or
-// maintain()), then mutex_ (what is known of segments and readers; never held during input or
-// output). queue_mutex_ stands alone.
+// Locks, in this order: upkeep_mutex_ (maintain(), close(), and whoever changes readers or limits),
+// writer_mutex_ (whoever writes segment files: the leader of a commit or maintain()), mutex_ (what
+// is known of segments and readers; never held during input or output). queue_mutex_ stands alone.
+// Which segments there are changes only under one of the first two, and under the third.
 #pragma once
 
 #include <atomic>
@@ -27,9 +28,12 @@ namespace holdfast {
 
 class LogImpl;
 
+LogLimits with_quarantine_bounded(LogLimits limits);
+
 class LogReaderImpl final : public LogReader {
  public:
-  LogReaderImpl(LogImpl& log, std::string name, Cursor& cursor) : log_(log), cursor_(cursor) {
+  LogReaderImpl(LogImpl& log, std::string name, Cursor cursor)
+      : log_(log), cursor_(std::move(cursor)), rules_(cursor_.rules()) {
     state_.name = std::move(name);
   }
 
@@ -47,8 +51,10 @@ class LogReaderImpl final : public LogReader {
     std::string path;
     std::uint64_t data_end = 0;
     std::uint64_t next_seq = 0;
-    std::uint64_t items = 0;
+    std::uint64_t items = 0;  // of records that are not skipped
     std::uint64_t records = 0;
+    std::uint64_t skipped_bytes = 0;
+    Sources skipped;
     bool sealed = false;
     bool given_up = false;
   };
@@ -65,7 +71,13 @@ class LogReaderImpl final : public LogReader {
   Status open_target(const Target& target);
   Status open_file(const Target& target, const std::string& path);
   Read read_target(const Target& target, const ClaimLimits& limits, Claim& claim, ClaimPart& part);
-  void pass(const RecordHeader& header);
+  const Sources& skipped_in(
+      const Segment& segment) const;  // under the log's mutex, or its writer's
+  bool pass_skipped_locked(ReadPosition& place) const;
+  bool settle_skipped_locked();
+  void add_pending_locked(std::span<const NewRecord* const> records, DropCounts sum,
+                          const Sources& skipped);
+  void pass(const RecordHeader& header, bool skipped);
   void settle(const Target& target, ClaimPart& part);
   // log_damage.cc
   AfterFailure after_failure(const Target& target);
@@ -78,7 +90,8 @@ class LogReaderImpl final : public LogReader {
                      std::chrono::steady_clock::time_point until);
 
   LogImpl& log_;
-  Cursor& cursor_;
+  Cursor cursor_;
+  SkipRules rules_;                      // guarded by the log's mutex
   ReaderState state_;                    // guarded by the log's mutex
   std::unique_ptr<SegmentReader> open_;  // this thread's from here on
   std::uint64_t open_segment_ = 0;
@@ -86,6 +99,7 @@ class LogReaderImpl final : public LogReader {
   ReadPosition place_;            // where the claim under way has come to
   std::string arena_;
   std::vector<Piece> pieces_;
+  bool passed_ = false;  // skipped segments without a part of their own
   bool around_ = false;  // what cannot be read in open_segment_ is damage
   int failures_ = 0;     // in a row
   Error failure_;        // the last one
@@ -96,11 +110,13 @@ class LogImpl final : public Log {
  public:
   LogImpl(FileSystem& fs, const Clock& clock, LogOptions options);
 
-  Status recover(const std::vector<std::string>& readers);
+  Status recover(const std::vector<ReaderSpec>& readers);
 
   AppendOutcome append(std::span<const NewRecord> records) override;
   std::uint64_t record_bytes_max() const override;
   LogReader& reader(std::string_view name) override;
+  Status set_readers(const std::vector<ReaderSpec>& readers) override;
+  Status set_limits(const LogOptions& options) override;
   Status quarantine(const QuarantineEntry& entry) override;
   std::int64_t maintain() override;
   void on_dirty(std::function<void()> wake) override { wake_ = std::move(wake); }
@@ -137,7 +153,6 @@ class LogImpl final : public Log {
   void resolve_overlaps();
   void adopt(Segment& segment, const std::vector<DirectoryEntry>& listed);
   void take_up_seq(std::uint64_t next_seq);
-  void take_up_reader(const std::string& name);
   struct Reason {
     std::string_view message;  // constant
     std::string detail;
@@ -154,8 +169,20 @@ class LogImpl final : public Log {
   void scan_whole(SegmentReader& reader, std::uint64_t size, Segment& segment);
   bool is_damaged_tail(SegmentReader& reader, const SegmentReader::Step& tail,
                        const Segment& segment);
+
+  // log_readers.cc; under upkeep_mutex_ and writer_mutex_, or before anybody else is there
+  Status take_up_readers(const std::vector<ReaderSpec>& specs);
+  void add_reader(const ReaderSpec& spec);
+  std::uint64_t begin_reader(LogReaderImpl& reader, const ReaderSpec& spec);
+  void set_rules(LogReaderImpl& reader, SkipRules rules);
+  void count_sources();                                         // without writer_mutex_ as well
+  void retire_readers(const std::vector<ReaderSpec>& staying);  // without writer_mutex_
+  SkipRules changed_rules(const LogReaderImpl& reader, const ReaderSpec& spec) const;
+  void change_skipped(LogReaderImpl& reader, const ReaderSpec& spec);
+  void take_limits(const LogLimits& limits);
   void place_reader(LogReaderImpl& reader, std::uint64_t cursor_seq);
-  void place_within(const Segment& segment, std::uint64_t cursor_seq, ReadPosition& place);
+  void place_within(const Segment& segment, std::uint64_t cursor_seq, LogReaderImpl& reader);
+  LogReaderImpl* find_reader(std::string_view name);
 
   // log_append.cc; all under writer_mutex_
   void commit(const std::vector<Waiter*>& group);
@@ -173,7 +200,8 @@ class LogImpl final : public Log {
   void refused_for_room(std::uint64_t bytes);
   bool fits_in_no_folder(std::uint64_t bytes);  // any thread
   bool folder_has_room_locked(std::uint64_t bytes) const;
-  std::uint64_t folder_bytes_for_segments() const;
+  std::uint64_t folder_bytes_for_segments() const;  // any thread
+  std::uint64_t reserve_bytes_wanted() const;
   bool purge_oldest(DropReason reason);
   void drop_segment_locked(const Segment& segment, DropReason reason);
   void delete_file(const std::string& path, std::uint64_t allocated);  // any thread
@@ -198,7 +226,8 @@ class LogImpl final : public Log {
   void save_cursors();
   void delete_consumed();
   void tell_readers();  // that segments have come or gone
-  bool all_past_locked(std::uint64_t seq) const;
+  bool all_past_locked(const Segment& segment) const;
+  bool is_consumed_locked(const Segment& segment) const;
   std::int64_t next_due();
   void want_maintenance_at(std::int64_t steady_ns);
 
@@ -213,10 +242,14 @@ class LogImpl final : public Log {
 
   FileSystem& fs_;
   const Clock& clock_;
-  const LogOptions options_;
+  // Written under all three locks, read under any; directory, stream_tag, report and
+  // read_retry_pause never change.
+  LogOptions options_;
+  std::atomic<std::uint64_t> folder_bytes_max_{0};  // of options_, for those without a lock
+  std::atomic<std::uint64_t> quarantine_bytes_max_{0};
   Quarantine quarantine_;
-  std::uint64_t block_bytes_ = kDiskBlockBytes;  // these three are set by recover()
-  std::uint64_t cursors_bytes_ = 0;              // allocated by cursor files, or soon
+  std::uint64_t block_bytes_ = kDiskBlockBytes;  // block and left-alone bytes are set by recover()
+  std::atomic<std::uint64_t> cursors_bytes_{0};  // allocated by cursor files, or soon
   std::uint64_t left_alone_bytes_ = 0;           // by segment files that could not go to quarantine
   Reserve reserve_;
   std::function<void()> wake_;
@@ -225,6 +258,8 @@ class LogImpl final : public Log {
   std::mutex queue_mutex_;
   std::vector<Waiter*> queue_;
   bool leading_ = false;
+
+  std::mutex upkeep_mutex_;
 
   std::mutex writer_mutex_;
   std::optional<Active> active_;
@@ -244,9 +279,8 @@ class LogImpl final : public Log {
   std::condition_variable_any readable_;
   std::uint64_t publications_ = 0;  // groups and seals: what waiting readers watch
   std::deque<Segment> segments_;
-  std::uint64_t segments_bytes_ = 0;              // allocated by them and by undeleted_
-  std::vector<Undeleted> undeleted_;              // tried again by maintain()
-  std::vector<std::unique_ptr<Cursor>> cursors_;  // of readers_, by index
+  std::uint64_t segments_bytes_ = 0;  // allocated by them and by undeleted_
+  std::vector<Undeleted> undeleted_;  // tried again by maintain()
   std::vector<std::unique_ptr<LogReaderImpl>> readers_;
   std::uint64_t next_seq_ = 1;
   LogStats counters_;  // the counting fields only

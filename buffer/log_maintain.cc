@@ -27,6 +27,7 @@ void LogImpl::want_maintenance_at(std::int64_t steady_ns) {
 }
 
 std::int64_t LogImpl::maintain() {
+  std::lock_guard upkeep(upkeep_mutex_);
   const std::int64_t now = clock_.steady_ns();
   next_due_ns_.store(INT64_MAX, std::memory_order_relaxed);
   {
@@ -64,7 +65,7 @@ std::int64_t LogImpl::next_due() {
   }
   if (active_ && active_->records > 0) {
     due = std::min(due, active_->created_steady_ns + options_.write_age_max.count() * kNsPerMs);
-    if (all_past_locked(segments_.back().next_seq))
+    if (all_past_locked(segments_.back()))
       due = std::min(due, last_append_ns_ + kIdleBeforeRetireNs);
     if (active_->dirty && options_.durability == Durability::interval) {
       due = std::min(due, last_sync_ns_ + options_.sync_interval.count() * kNsPerMs);
@@ -74,7 +75,7 @@ std::int64_t LogImpl::next_due() {
     const Segment& oldest = segments_.front();
     due = std::min(due, std::max(expire_again_ns_, oldest.created_steady_ns +
                                                        options_.read_age_max.count() * kNsPerMs));
-    if (oldest.sealed && all_past_locked(oldest.next_seq))
+    if (oldest.sealed && all_past_locked(oldest))
       due = std::min(due, last_cursor_save_ns_ + kCursorIntervalNs);
   }
   if (!undeleted_.empty()) due = std::min(due, last_cursor_save_ns_ + kCursorIntervalNs);
@@ -86,10 +87,21 @@ std::int64_t LogImpl::next_due() {
   return due;
 }
 
-bool LogImpl::all_past_locked(std::uint64_t seq) const {
+/// Every reader has what it wants of the segment.
+bool LogImpl::all_past_locked(const Segment& segment) const {
   return !readers_.empty() &&
          std::all_of(readers_.begin(), readers_.end(), [&](const auto& reader) {
-           return reader->state_.acknowledged.next_seq >= seq;
+           return reader->state_.acknowledged.next_seq >= segment.next_seq ||
+                  counts_without(segment, reader->skipped_in(segment)).records == 0;
+         });
+}
+
+/// The same, and no start will ask for it again.
+bool LogImpl::is_consumed_locked(const Segment& segment) const {
+  return segment.sealed && !readers_.empty() &&
+         std::all_of(readers_.begin(), readers_.end(), [&](const auto& reader) {
+           return reader->state_.deletable_seq >= segment.next_seq ||
+                  counts_without(segment, reader->skipped_in(segment)).records == 0;
          });
 }
 
@@ -113,7 +125,7 @@ void LogImpl::retire_or_seal(std::int64_t now) {
   bool delivered = false;
   {
     std::lock_guard lock(mutex_);
-    delivered = all_past_locked(segments_.back().next_seq);
+    delivered = all_past_locked(segments_.back());
   }
   const bool idle = now - last_append_ns_ >= kIdleBeforeRetireNs;
   const bool old = now - active_->created_steady_ns >= options_.write_age_max.count() * kNsPerMs;
@@ -192,17 +204,17 @@ void LogImpl::expire(std::int64_t now) {
 
 void LogImpl::save_cursors() {
   last_cursor_save_ns_ = clock_.steady_ns();
-  for (std::size_t i = 0; i < readers_.size(); ++i) {
+  for (const auto& reader : readers_) {
+    ReaderState& state = reader->state_;
     std::uint64_t seq = 0;
     {
       std::lock_guard lock(mutex_);
-      seq = readers_[i]->state_.acknowledged.next_seq;
-      if (seq == readers_[i]->state_.saved_seq) continue;
+      seq = state.acknowledged.next_seq;
+      if (seq == state.saved_seq) continue;
     }
-    const Status saved = with_reserve([&] { return cursors_[i]->save(seq, clock_.unix_ns()); });
+    const Status saved = with_reserve([&] { return reader->cursor_.save(seq, clock_.unix_ns()); });
     if (!saved) note_error("a cursor cannot be written", saved.error());
     std::lock_guard lock(mutex_);
-    ReaderState& state = readers_[i]->state_;
     if (saved.ok()) state.saved_seq = seq;
     // Whatever became of the cursor, delivered is delivered: a folder that cannot forget would fill
     // and refuse. An old cursor finds its segments gone and goes on at the next one that is there.
@@ -211,24 +223,25 @@ void LogImpl::save_cursors() {
 }
 
 void LogImpl::delete_consumed() {
-  for (bool deleted = false;; deleted = true) {
-    if (deleted) tell_readers();
-    std::string file;
-    std::uint64_t allocated = 0;
-    {
-      std::lock_guard lock(mutex_);
-      if (segments_.empty() || readers_.empty()) return;
-      const Segment& oldest = segments_.front();
-      const bool done = std::all_of(readers_.begin(), readers_.end(), [&](const auto& reader) {
-        return reader->state_.deletable_seq >= oldest.next_seq;
-      });
-      if (!oldest.sealed || !done) return;
-      file = oldest.file;
-      allocated = oldest.allocated;
-      segments_.pop_front();
+  std::vector<Undeleted> consumed;
+  {
+    std::lock_guard lock(mutex_);
+    // One that waits for its upstream must not hold what it skips: then also from the middle.
+    const bool any_skips = std::any_of(readers_.begin(), readers_.end(),
+                                       [](const auto& reader) { return !reader->rules_.empty(); });
+    for (auto at = segments_.begin(); at != segments_.end();) {
+      if (is_consumed_locked(*at)) {
+        consumed.push_back({at->file, at->allocated});
+        at = segments_.erase(at);
+      } else if (any_skips) {
+        ++at;
+      } else {
+        break;
+      }
     }
-    delete_file(path_of(file), allocated);
   }
+  for (const Undeleted& file : consumed) delete_file(path_of(file.path), file.allocated);
+  if (!consumed.empty()) tell_readers();
 }
 
 void LogImpl::tell_readers() {
@@ -240,6 +253,7 @@ void LogImpl::tell_readers() {
 }
 
 void LogImpl::close() {
+  std::lock_guard upkeep(upkeep_mutex_);
   {
     std::lock_guard writer(writer_mutex_);
     if (active_ && active_->records > 0) seal_active(true);

@@ -8,8 +8,6 @@
 namespace holdfast {
 namespace {
 
-constexpr std::uint64_t kReserveBytesMax = 1U << 20;
-constexpr std::uint64_t kReserveShare = 64;  // of a small folder: its 64th part
 constexpr std::size_t kBeginningBytesMax = 1U << 20;
 
 /// Of two segments with the same numbers: which one stays?
@@ -26,7 +24,7 @@ bool is_better(const Segment& a, const Segment& b) {
 
 }  // namespace
 
-Status LogImpl::recover(const std::vector<std::string>& readers) {
+Status LogImpl::recover(const std::vector<ReaderSpec>& readers) {
   if (Status made = fs_.make_directories(options_.directory, 0750); !made) {
     // One that is there will do: the listing below tells.
     note_error("the directory cannot be made or synced", made.error());
@@ -41,12 +39,8 @@ Status LogImpl::recover(const std::vector<std::string>& readers) {
     note_error("the directory cannot be synced", synced.error());
   }
   take_up_seq(quarantine_.stats().next_seq);
-  for (const std::string& name : readers) take_up_reader(name);
-  for (std::size_t i = 0; i < readers_.size(); ++i) {
-    place_reader(*readers_[i], cursors_[i]->next_seq());
-  }
-  reserve_.open(rounded_to_blocks(
-      std::min(kReserveBytesMax, options_.folder_bytes_max / kReserveShare), block_bytes_));
+  if (Status taken = take_up_readers(readers); !taken) return taken;
+  reserve_.open(reserve_bytes_wanted());
   last_append_ns_ = clock_.steady_ns();
   last_sync_ns_ = last_append_ns_;
   quarantine_seen_ns_ = last_append_ns_;
@@ -154,21 +148,6 @@ Status LogImpl::quarantine_beginning(const std::string& path, const Reason& why)
   entry.bytes = std::string_view(bytes).substr(0, *got);
   if (Status kept = quarantine(entry); !kept) return kept;
   return fs_.unlink(path);
-}
-
-void LogImpl::take_up_reader(const std::string& name) {
-  Cursor cursor = Cursor::open(fs_, options_.directory, name, clock_.unix_ns());
-  if (cursor.was_damaged()) {
-    report("a cursor is damaged: its exporter starts again at the oldest record", name);
-  }
-  if (!cursor.obstacle().empty()) {
-    report("a cursor cannot be read: its exporter starts again at the oldest record",
-           cursor.obstacle());
-  }
-  if (!cursor.has_file()) cursors_bytes_ += rounded_to_blocks(kCursorBytes, block_bytes_);
-  take_up_seq(cursor.next_seq());
-  cursors_.push_back(std::make_unique<Cursor>(std::move(cursor)));
-  readers_.push_back(std::make_unique<LogReaderImpl>(*this, name, *cursors_.back()));
 }
 
 }  // namespace holdfast

@@ -15,6 +15,7 @@ constexpr std::size_t kForgottenBytesMin = 1U << 20;
 std::optional<LogReaderImpl::Target> LogReaderImpl::next_target() {
   const std::int64_t now = log_.clock_.steady_ns();
   std::lock_guard lock(log_.mutex_);
+  if (pass_skipped_locked(place_)) passed_ = true;
   for (auto at = log_.from_locked(place_.segment); at != log_.segments_.end(); ++at) {
     const Segment& segment = *at;
     if (segment.first_seq == place_.segment && place_.offset >= segment.data_end) {
@@ -30,12 +31,71 @@ std::optional<LogReaderImpl::Target> LogReaderImpl::next_target() {
       place_ = {segment.first_seq, kSegmentHeaderBytes, 0, 0,
                 std::max(place_.next_seq, segment.first_seq)};
     }
-    return Target{segment.first_seq, log_.path_of(segment.file),
-                  segment.data_end,  segment.next_seq,
-                  segment.items,     segment.records,
-                  segment.sealed,    segment.given_up};
+    const Sources& skipped = skipped_in(segment);
+    const DropCounts own = counts_without(segment, skipped);
+    return Target{.first_seq = segment.first_seq,
+                  .path = log_.path_of(segment.file),
+                  .data_end = segment.data_end,
+                  .next_seq = segment.next_seq,
+                  .items = own.items,
+                  .records = own.records,
+                  .skipped_bytes = segment.data_end - own.bytes,
+                  .skipped = skipped,
+                  .sealed = segment.sealed,
+                  .given_up = segment.given_up};
   }
   return std::nullopt;
+}
+
+const Sources& LogReaderImpl::skipped_in(const Segment& segment) const {
+  static const Sources kNone;
+  const auto in_force = std::find_if(rules_.rbegin(), rules_.rend(), [&](const SkipRule& rule) {
+    return rule.from_seq <= segment.first_seq;
+  });
+  return in_force == rules_.rend() ? kNone : in_force->sources;
+}
+
+/// Moves `place` over what is left of the next segments, as far as all of that is skipped; without
+/// reading it.
+bool LogReaderImpl::pass_skipped_locked(ReadPosition& place) const {
+  if (rules_.empty()) return false;
+  bool moved = false;
+  for (auto at = log_.from_locked(place.segment); at != log_.segments_.end(); ++at) {
+    const bool inside = at->first_seq == place.segment;
+    if (!inside || place.offset < at->data_end) {
+      const DropCounts own = counts_without(*at, skipped_in(*at));
+      if (own.records > (inside ? place.records : 0)) break;
+      place = end_of(*at, own, place.next_seq);
+      moved = true;
+    }
+    if (!at->sealed) break;
+  }
+  return moved;
+}
+
+/// The same for a reader that has nothing in its hands: it is done with them. The cursor's file
+/// follows with the next upkeep.
+bool LogReaderImpl::settle_skipped_locked() {
+  if (!state_.parts.empty()) return false;
+  ReadPosition place = state_.claimed;
+  if (!pass_skipped_locked(place)) return false;
+  const std::uint64_t dropped_below = state_.acknowledged.next_seq;
+  state_.claimed = state_.acknowledged = place;
+  state_.acknowledged.next_seq = std::max(place.next_seq, dropped_below);
+  return true;
+}
+
+void LogReaderImpl::add_pending_locked(std::span<const NewRecord* const> records, DropCounts sum,
+                                       const Sources& skipped) {
+  if (!skipped.empty()) {
+    for (const NewRecord* record : records) {
+      if (!contains(skipped, record->source)) continue;
+      sum.items -= record->item_count;
+      --sum.records;
+    }
+  }
+  state_.pending_items += sum.items;
+  state_.pending_records += sum.records;
 }
 
 Status LogReaderImpl::open_target(const Target& target) {
@@ -81,6 +141,7 @@ Claim LogReaderImpl::claim(const ClaimLimits& limits) {
   {
     std::lock_guard lock(log_.mutex_);
     place_ = state_.claimed;
+    passed_ = false;
   }
   while (const auto target = next_target()) {
     const ReadPosition before = place_;
@@ -105,12 +166,14 @@ Claim LogReaderImpl::claim(const ClaimLimits& limits) {
     failures_ = 0;
     part.end = place_;
     parts.push_back(part);
+    passed_ = false;
     if (outcome == Read::limited) {
       claim.limited = true;
       break;
     }
     if (!target->sealed) break;
   }
+  if (passed_) parts.push_back({.end = place_});
   if (open_ != nullptr) open_->close();
   keep_parts(parts, claim);
   return claim;
@@ -134,7 +197,8 @@ LogReaderImpl::Read LogReaderImpl::read_target(const Target& target, const Claim
     }
     const bool has_record = step.kind == Kind::record || step.kind == Kind::bad_record;
     const bool delivered_before = has_record && step.header.seq < skip_below_;
-    if (step.kind == Kind::record && !delivered_before) {
+    const bool skipped = has_record && contains(target.skipped, step.header.source);
+    if (step.kind == Kind::record && !delivered_before && !skipped) {
       const bool over =
           !pieces_.empty() && (claim.items + step.header.item_count > limits.items_max ||
                                claim.raw_bytes + step.header.raw_length > limits.raw_bytes_max ||
@@ -147,17 +211,21 @@ LogReaderImpl::Read LogReaderImpl::read_target(const Target& target, const Claim
       part.items += step.header.item_count;
       part.bytes += step.header.stored_length;
       ++part.records;
-    } else if (step.kind != Kind::seal && !delivered_before) {
+    } else if (step.kind != Kind::seal && !delivered_before && !skipped) {
       step_over(target, step, part);
     }
     place_.offset = open_->offset();
-    if (has_record && !delivered_before) pass(step.header);
+    if (has_record && !delivered_before) pass(step.header, skipped);
   }
 }
 
-void LogReaderImpl::pass(const RecordHeader& header) {
-  place_.items += header.item_count;
-  ++place_.records;
+void LogReaderImpl::pass(const RecordHeader& header, bool skipped) {
+  if (skipped) {
+    place_.skipped_bytes += header.padded_length();
+  } else {
+    place_.items += header.item_count;
+    ++place_.records;
+  }
   // Where a number is missing it may have been lost, or be further on: only the end of the segment
   // tells. Until then a kill repeats what comes after it.
   if (place_.next_seq == header.seq) ++place_.next_seq;
@@ -174,6 +242,7 @@ void LogReaderImpl::settle(const Target& target, ClaimPart& part) {
   }
   place_.items = target.items;
   place_.records = target.records;
+  place_.skipped_bytes = target.skipped_bytes;
   place_.next_seq = std::max(place_.next_seq, target.next_seq);
 }
 
@@ -244,6 +313,11 @@ bool LogReaderImpl::wait_readable(std::stop_token stop,
   std::unique_lock lock(log_.mutex_);
   for (;;) {
     if (stop.stop_requested()) return false;
+    if (settle_skipped_locked()) {
+      lock.unlock();
+      log_.want_maintenance_at(log_.clock_.steady_ns() + kNsPerSecond);
+      lock.lock();
+    }
     const auto now = std::chrono::steady_clock::now();
     auto wake_at = deadline;
     auto next = log_.from_locked(state_.claimed.segment);

@@ -8,6 +8,8 @@
 namespace holdfast {
 namespace {
 
+constexpr std::uint64_t kReserveBytesMax = 1U << 20;
+constexpr std::uint64_t kReserveShare = 64;  // of a small folder: its 64th part
 constexpr std::int64_t kFreeCheckIntervalNs = kNsPerSecond;
 constexpr std::int64_t kReserveRetryNs = 60 * kNsPerSecond;
 // Refused requests may be large: that there is room for so much is worth saying.
@@ -18,9 +20,16 @@ constexpr std::uint64_t kRoomWorthTellingBytes = 1U << 20;
 std::uint64_t LogImpl::folder_bytes_for_segments() const {
   // Set aside, whether they take it or not: quarantine, cursors and reserve grow when the folder
   // may be full. Only a segment that was moved there as it was takes the quarantine past its share.
-  const std::uint64_t others = std::max(quarantine_.stats().bytes, options_.quarantine_bytes_max) +
-                               cursors_bytes_ + left_alone_bytes_ + reserve_.bytes();
-  return options_.folder_bytes_max - std::min(options_.folder_bytes_max, others);
+  const std::uint64_t quarantine =
+      std::max<std::uint64_t>(quarantine_.stats().bytes, quarantine_bytes_max_);
+  const std::uint64_t others = quarantine + cursors_bytes_ + left_alone_bytes_ + reserve_.bytes();
+  const std::uint64_t all = folder_bytes_max_;
+  return all - std::min(all, others);
+}
+
+std::uint64_t LogImpl::reserve_bytes_wanted() const {
+  return rounded_to_blocks(std::min(kReserveBytesMax, options_.folder_bytes_max / kReserveShare),
+                           block_bytes_);
 }
 
 std::uint64_t LogImpl::record_bytes_max() const {
@@ -181,14 +190,16 @@ void LogImpl::drop_segment_locked(const Segment& segment, DropReason reason) {
   for (const auto& reader : readers_) {
     ReaderState& state = reader->state_;
     if (state.acknowledged.next_seq >= segment.next_seq) continue;
-    DropCounts left{segment.items, segment.records, segment.data_end};
+    DropCounts left = counts_without(segment, reader->skipped_in(segment));
+    if (left.records == 0) left = {};
     const auto take_off = [&left](std::uint64_t items, std::uint64_t records) {
       left.items -= std::min(left.items, items);
       left.records -= std::min(left.records, records);
     };
     if (state.acknowledged.segment == segment.first_seq) {
       take_off(state.acknowledged.items, state.acknowledged.records);
-      left.bytes -= std::min(left.bytes, state.acknowledged.offset);
+      left.bytes -=
+          std::min(left.bytes, state.acknowledged.offset - state.acknowledged.skipped_bytes);
     }
     for (ClaimPart& part : state.parts) {  // on their way upstream: theirs is decided later
       if (part.end.segment != segment.first_seq) continue;

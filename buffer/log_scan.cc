@@ -1,9 +1,9 @@
-// What a start finds in a segment: its totals from the seal or from a scan, and where in it a
-// reader goes on.
+// What a start finds in a segment: its totals, from the seal or from a scan.
 #include <algorithm>
 #include <array>
 
 #include "buffer/log_impl.h"
+#include "buffer/segment_walk.h"
 
 namespace holdfast {
 namespace {
@@ -15,7 +15,6 @@ using Step = SegmentReader::Step;
 constexpr std::int64_t kEarliestPlausibleUnixNs = 1'577'836'800LL * kNsPerSecond;  // 2020-01-01
 
 constexpr std::size_t kSectorBytes = 512;
-constexpr std::size_t kArenaBytesMax = 1U << 20;
 
 bool is_zeros(std::string_view bytes) {
   return bytes.find_first_not_of('\0') == std::string_view::npos;
@@ -41,29 +40,6 @@ bool lacks_a_sector(std::string_view bytes, std::uint64_t offset) {
   const std::string_view second = bytes.substr(first.size());
   return is_zeros(first) || (!second.empty() && is_zeros(second));
 }
-
-/// The steps of a segment from its first record to `end`, in bounded memory.
-class Walk {
- public:
-  Walk(SegmentReader& reader, std::uint64_t end) : reader_(reader), end_(end) {
-    reader_.seek(kSegmentHeaderBytes);
-    reader_.start_arena(arena_);
-  }
-  /// False: the end, or what cannot be read.
-  bool next(Step& step) {
-    if (arena_.size() > kArenaBytesMax) reader_.forget(arena_, 0);
-    step = reader_.next(end_, arena_);
-    return step.kind != Step::Kind::end && step.kind != Step::Kind::io_error;
-  }
-  static bool has_record(const Step& step) {
-    return step.kind == Step::Kind::record || step.kind == Step::Kind::bad_record;
-  }
-
- private:
-  SegmentReader& reader_;
-  const std::uint64_t end_;
-  std::string arena_;
-};
 
 }  // namespace
 
@@ -177,6 +153,7 @@ bool LogImpl::read_seal(SegmentReader& reader, std::uint64_t size, Segment& segm
   segment.items = header->item_total;
   segment.records = header->request_count;
   segment.data_end = at;
+  segment.sources_known = false;
   return true;
 }
 
@@ -184,16 +161,17 @@ void LogImpl::scan_whole(SegmentReader& reader, std::uint64_t size, Segment& seg
   segment.data_end = kSegmentHeaderBytes;
   std::optional<RecordHeader> seal;  // not at the end: bytes have come behind it, or changed places
   bool damaged_tail = false;
-  Walk walk(reader, size);
+  SegmentWalk walk(reader, size);
   Step step;
   while (walk.next(step)) {
     if (step.kind == Step::Kind::seal) seal = step.header;
     if (step.kind == Step::Kind::damage && step.tail && !seal) {
       damaged_tail = is_damaged_tail(reader, step, segment);
     }
-    if (!Walk::has_record(step)) continue;
+    if (!SegmentWalk::has_record(step)) continue;
     segment.items += step.header.item_count;
     ++segment.records;
+    count_source(segment, source_counts_of(step.header));
     segment.first_seq = std::min(segment.first_seq, step.header.seq);
     segment.next_seq = std::max(segment.next_seq, step.header.seq + 1);
     segment.data_end = reader.offset();
@@ -242,57 +220,6 @@ bool LogImpl::is_damaged_tail(SegmentReader& reader, const Step& tail, const Seg
   report("a torn tail was left by a crash: nothing in it was acknowledged",
          segment.file + ": " + std::to_string(tail.length) + " bytes");
   return false;
-}
-
-void LogImpl::place_reader(LogReaderImpl& reader, std::uint64_t cursor_seq) {
-  ReaderState& state = reader.state_;
-  state.saved_seq = 0;  // what a killed process has written need not be synced
-  state.deletable_seq = cursor_seq;
-  reader.skip_below_ = cursor_seq;
-  state.acknowledged.next_seq = cursor_seq;
-  for (const Segment& segment : segments_) {
-    if (segment.next_seq <= cursor_seq) {
-      state.acknowledged.segment = segment.first_seq;
-      state.acknowledged.offset = segment.data_end;
-      continue;
-    }
-    state.pending_items += segment.items;
-    state.pending_records += segment.records;
-    if (segment.first_seq >= cursor_seq) continue;
-    state.acknowledged = {segment.first_seq, kSegmentHeaderBytes, 0, 0, cursor_seq};
-    place_within(segment, cursor_seq, state.acknowledged);
-    state.pending_items -= std::min(state.pending_items, state.acknowledged.items);
-    state.pending_records -= std::min(state.pending_records, state.acknowledged.records);
-  }
-  state.claimed = state.acknowledged;
-  state.recovered_items = state.pending_items;
-}
-
-/// The cursor stands inside this segment: what lies below it was delivered.
-void LogImpl::place_within(const Segment& segment, std::uint64_t cursor_seq, ReadPosition& place) {
-  const std::uint64_t delivered = std::min(segment.records, cursor_seq - segment.first_seq);
-  place.records = delivered;
-  auto reader =
-      SegmentReader::open(fs_, path_of(segment.file), SegmentReader::Unreadable::is_damage);
-  if (!reader) return;
-  std::uint64_t items_below = 0;
-  std::uint64_t found_below = 0;
-  std::uint64_t items_from = 0;
-  std::uint64_t found_from = 0;
-  Walk walk(*reader, segment.data_end);
-  Step step;
-  while (found_below < delivered && walk.next(step)) {
-    if (!Walk::has_record(step)) continue;
-    const bool below = step.header.seq < cursor_seq;
-    (below ? items_below : items_from) += step.header.item_count;
-    ++(below ? found_below : found_from);
-    if (below && found_from == 0) place.offset = reader->offset();
-  }
-  // Where something delivered has been damaged since, its items are what the others leave.
-  const bool all_from_found = found_from + delivered >= segment.records;
-  place.items = found_below < delivered && all_from_found
-                    ? segment.items - std::min(segment.items, items_from)
-                    : items_below;
 }
 
 }  // namespace holdfast

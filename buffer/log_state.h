@@ -9,8 +9,17 @@
 
 #include "buffer/cursor.h"
 #include "buffer/log.h"
+#include "buffer/segment_format.h"
 
 namespace holdfast {
+
+/// What of one segment came from one source.
+struct SourceCounts {
+  std::uint16_t source = 0;
+  std::uint64_t items = 0;
+  std::uint64_t records = 0;
+  std::uint64_t bytes = 0;  // of the file
+};
 
 /// One file. Segments stand in the order of their first_seq.
 struct Segment {
@@ -25,17 +34,62 @@ struct Segment {
   std::int64_t created_unix_ns = 0;
   std::int64_t created_steady_ns = 0;          // its age by a clock that does not jump
   bool given_up = false;                       // it can no longer be opened
+  std::vector<SourceCounts> sources;           // of its records, but for source 0
+  bool sources_known = true;                   // a seal does not tell
   std::vector<std::uint64_t> damage_reported;  // offsets of it, ascending
 };
 
-/// A place in the log and what lies before it in its segment.
+inline bool contains(const Sources& sources, std::uint16_t source) {
+  return std::find(sources.begin(), sources.end(), source) != sources.end();
+}
+
+inline SourceCounts source_counts_of(const RecordHeader& header) {
+  return {header.source, header.item_count, 1, header.padded_length()};
+}
+
+inline void count_source(Segment& segment, const SourceCounts& more) {
+  if (more.source == 0) return;
+  auto counts = std::find_if(segment.sources.begin(), segment.sources.end(),
+                             [&](const SourceCounts& one) { return one.source == more.source; });
+  if (counts == segment.sources.end()) {
+    counts = segment.sources.insert(counts, {.source = more.source});
+  }
+  counts->items += more.items;
+  counts->records += more.records;
+  counts->bytes += more.bytes;
+}
+
+/// What is left of a segment without the records of `skipped`.
+inline DropCounts counts_without(const Segment& segment, const Sources& skipped) {
+  DropCounts left{segment.items, segment.records, segment.data_end};
+  for (const SourceCounts& counts : segment.sources) {
+    if (!contains(skipped, counts.source)) continue;
+    left.items -= std::min(left.items, counts.items);
+    left.records -= std::min(left.records, counts.records);
+    left.bytes -= std::min(left.bytes, counts.bytes);
+  }
+  return left;
+}
+
+/// A place in the log and what lies before it in its segment, but for what its reader skips.
 struct ReadPosition {
   std::uint64_t segment = 0;  // first_seq; 0: before all
   std::uint64_t offset = 0;
   std::uint64_t items = 0;
   std::uint64_t records = 0;
   std::uint64_t next_seq = 0;  // all below are done with; damage holds it back to a segment's end
+  std::uint64_t skipped_bytes = 0;  // of `offset`
 };
+
+/// After all of a segment, of which `own` is not skipped.
+inline ReadPosition end_of(const Segment& segment, const DropCounts& own, std::uint64_t next_seq) {
+  return {segment.first_seq,
+          segment.data_end,
+          own.items,
+          own.records,
+          std::max(next_seq, segment.next_seq),
+          segment.data_end - own.bytes};
+}
 
 /// What one claim took from one segment.
 struct ClaimPart {

@@ -122,7 +122,8 @@ Status Quarantine::add(const QuarantineEntry& entry) {
   std::lock_guard lock(mutex_);
   if (Status made = make_directory(); !made) return made;
   const std::uint64_t head = entry_line(entry, 0).size() + 64;
-  const std::uint64_t room = bytes_max_ > head ? bytes_max_ - head : 0;
+  const std::uint64_t room_max = bytes_max_;
+  const std::uint64_t room = room_max > head ? room_max - head : 0;
   const std::string_view bytes = entry.bytes.substr(0, room);
   const std::uint64_t needs = rounded_to_blocks(head + bytes.size());
   if (Status room_made = make_room(needs); !room_made) return room_made;

@@ -36,6 +36,9 @@ class Quarantine {
   /// it is larger than the whole quarantine.
   Status take_in(const std::string& path, std::uint64_t allocated);
 
+  /// The next entry makes the room that a smaller one asks for. Any thread.
+  void set_bytes_max(std::uint64_t bytes_max) { bytes_max_ = bytes_max; }
+
   /// Notices what has been deleted by hand, or brought in. Lists the directory; free while it is
   /// known to be empty.
   void look_again();
@@ -65,7 +68,7 @@ class Quarantine {
   FileSystem& fs_;
   const Clock& clock_;
   const std::string directory_;
-  const std::uint64_t bytes_max_;
+  std::atomic<std::uint64_t> bytes_max_;
   std::mutex mutex_;           // whoever holds it writes files; stats() does without
   std::deque<Entry> entries_;  // oldest first
   std::atomic<std::uint64_t> bytes_{0};

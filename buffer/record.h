@@ -19,6 +19,7 @@ struct NewRecord {
   std::uint32_t item_count = 0;
   std::uint32_t request_count = 1;
   Codec codec = Codec::deflate_fragment;
+  std::uint16_t source = 0;  // where it came from, for readers that skip some; 0: read by all
 };
 
 /// As read back, both checksums verified.
@@ -32,6 +33,7 @@ struct Record {
   std::uint32_t item_count = 0;
   std::uint32_t request_count = 1;
   Codec codec = Codec::deflate_fragment;
+  std::uint16_t source = 0;
 };
 
 }  // namespace holdfast

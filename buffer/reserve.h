@@ -46,7 +46,7 @@ class Reserve {
 
   FileSystem& fs_;
   const std::string directory_;
-  std::uint64_t bytes_ = 0;
+  std::atomic<std::uint64_t> bytes_{0};
   std::mutex mutex_;  // whoever holds it writes the file
   std::atomic<bool> there_{false};
   std::atomic<bool> owed_{false};

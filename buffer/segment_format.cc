@@ -29,7 +29,7 @@ SegmentHeaderBytes encode_segment_header(const SegmentHeader& header) {
   char* at = bytes.data();
   kSegmentMagic.copy(at, kSegmentMagic.size());
   store_le<std::uint16_t>(at + 8, kFormatMajor);
-  store_le<std::uint16_t>(at + 10, header.boot_id != 0 ? kFormatMinor : 0);
+  store_le<std::uint16_t>(at + 10, kFormatMinor);
   store_le<std::uint32_t>(at + 12, kSegmentHeaderBytes);
   store_le<std::uint64_t>(at + 16, header.segment_id);
   store_le<std::uint64_t>(at + 24, header.first_seq);
@@ -55,6 +55,7 @@ RecordHeaderBytes encode_record_header(const RecordHeader& header, std::uint32_t
   store_le<std::uint32_t>(at + 40, header.raw_crc32);
   store_le<std::uint8_t>(at + 44, static_cast<std::uint8_t>(header.type));
   store_le<std::uint8_t>(at + 45, static_cast<std::uint8_t>(header.codec));
+  store_le<std::uint16_t>(at + 46, header.source);
   store_le<std::uint32_t>(at + 48, header.extension_length);
   store_le<std::uint32_t>(at + 52, header.request_count);
   store_le<std::uint64_t>(at + 56, header.item_total);
@@ -113,6 +114,7 @@ std::optional<RecordHeader> parse_record_header(std::string_view bytes, std::uin
   header.item_count = load_le<std::uint32_t>(at + 32);
   header.raw_length = load_le<std::uint32_t>(at + 36);
   header.raw_crc32 = load_le<std::uint32_t>(at + 40);
+  header.source = load_le<std::uint16_t>(at + 46);
   header.extension_length = load_le<std::uint32_t>(at + 48);
   header.request_count = load_le<std::uint32_t>(at + 52);
   header.item_total = load_le<std::uint64_t>(at + 56);
@@ -151,6 +153,7 @@ Record make_record(const RecordHeader& header, std::string_view payload) {
   record.item_count = header.item_count;
   record.request_count = header.request_count;
   record.codec = header.codec;
+  record.source = header.source;
   return record;
 }
 

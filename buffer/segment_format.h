@@ -17,7 +17,7 @@ namespace holdfast {
 inline constexpr std::size_t kSegmentHeaderBytes = 64;
 inline constexpr std::size_t kRecordHeaderBytes = 64;
 inline constexpr std::uint16_t kFormatMajor = 1;
-inline constexpr std::uint16_t kFormatMinor = 1;  // 0 is written when the boot is not known
+inline constexpr std::uint16_t kFormatMinor = 2;  // 1: boot; 2: sources of records
 inline constexpr std::uint32_t kStoredBytesMax = 256U
                                                  << 20;  // of one record; longer lengths are damage
 
@@ -32,8 +32,8 @@ struct SegmentHeader {
   std::int64_t created_unix_ns = 0;
   std::uint32_t nonce = 0;  // seeds the records' header checksums: no payload can pose as a record
   std::uint8_t stream_tag = 0;
-  // Minor version 1: when it was created by a clock that nobody sets, valid for as long as the
-  // machine runs.
+  // From minor version 1 on: when it was created by a clock that nobody sets, valid for as long as
+  // the machine runs.
   std::uint32_t boot_id = 0;  // 0: not known
   std::int64_t created_boottime_ns = 0;
 };
@@ -51,6 +51,7 @@ struct RecordHeader {
   std::uint32_t item_count = 0;
   std::uint32_t raw_length = 0;
   std::uint32_t raw_crc32 = 0;
+  std::uint16_t source = 0;         // from minor version 2 on; 0: not known
   std::uint32_t request_count = 0;  // seal: number of records
   std::uint64_t item_total = 0;     // seal: items of the segment; else 0
 

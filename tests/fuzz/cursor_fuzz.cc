@@ -65,7 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   fs.node("/b/cursor-up").bytes = cursor;
   for (const char* next : {"n", "m"}) {
-    auto opened = Log::open(fs, clock, options, {"up"});
+    auto opened = Log::open(fs, clock, options, {{"up"}});
     check(opened.ok(), "a start fails");
     const std::string had = read_all(**opened);
     check(std::string_view("abc").ends_with(had), "the wrong records are read");

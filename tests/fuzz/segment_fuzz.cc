@@ -88,7 +88,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   node.bytes = bytes;
   if ((how & 8) != 0) node.bad_blocks.insert(how >> 4);
   for (int start = 0; start < 2; ++start) {
-    auto opened = Log::open(fs, clock, options, {"up"});
+    auto opened = Log::open(fs, clock, options, {{"up"}});
     check(opened.ok(), "a start fails");
     Log& log = **opened;
     read_all(log, size);

@@ -176,7 +176,7 @@ void CheckedLog::open(const LogOptions& options, const std::vector<std::string>&
   // The agent makes the root first.
   const std::string root = options_.directory.substr(0, options_.directory.rfind('/'));
   static_cast<void>(fs_.make_directories(root, 0750));
-  auto opened = Log::open(fs_, clock_, options_, readers);
+  auto opened = Log::open(fs_, clock_, options_, readers_named(readers));
   if (stopped()) return;
   if (!opened) {
     expect(fs_.failures() != failures, "a start failed: " + opened.error().message);

@@ -45,7 +45,7 @@ class DamageFixture : public ::testing::Test {
 
   void open(const std::vector<std::string>& readers = {"up"}) {
     log.reset();
-    auto opened = Log::open(fs, clock, options, readers);
+    auto opened = Log::open(fs, clock, options, readers_named(readers));
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     log = std::move(*opened);
   }

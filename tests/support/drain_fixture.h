@@ -110,7 +110,7 @@ class DrainTest : public testing::Test {
     log_options.directory = directory_;
     log_options.durability = Durability::none;
     log_options.free_bytes_min = 0;
-    auto opened = Log::open(posix_filesystem(), system_clock(), log_options, {"up"});
+    auto opened = Log::open(posix_filesystem(), system_clock(), log_options, {{"up"}});
     if (!opened) throw std::runtime_error(opened.error().message);
     log_ = std::move(*opened);
     reader_ = std::make_unique<WatchedReader>(log_->reader("up"));

@@ -32,7 +32,7 @@ class GrpcReceiverFixture : public ::testing::Test {
     for (const Signal signal : signals) {
       LogOptions options = log_options;
       options.directory = directory.path() + "/" + std::string(name_of(signal));
-      auto opened = Log::open(posix_filesystem(), system_clock(), options, {"up"});
+      auto opened = Log::open(posix_filesystem(), system_clock(), options, {{"up"}});
       ASSERT_TRUE(opened.ok()) << opened.error().message;
       logs[index_of(signal)] = std::move(*opened);
       targets[index_of(signal)] = logs[index_of(signal)].get();

@@ -62,7 +62,7 @@ class HttpReceiverFixture : public testing::Test {
       LogOptions options = log_options_;
       options.directory = directory_.path() + "/" + std::string(name_of(signal));
       options.stream_tag = static_cast<std::uint8_t>(signal);
-      auto opened = Log::open(posix_filesystem(), system_clock(), options, {"up"});
+      auto opened = Log::open(posix_filesystem(), system_clock(), options, {{"up"}});
       ASSERT_TRUE(opened.ok()) << opened.error().message;
       logs_[index_of(signal)] = std::move(*opened);
       logs[index_of(signal)] = logs_[index_of(signal)].get();

@@ -35,7 +35,7 @@ class ImportFixture : public ::testing::Test {
 
   void open_log() {
     log.reset();
-    auto opened = Log::open(posix_filesystem(), clock, options, {"up"});
+    auto opened = Log::open(posix_filesystem(), clock, options, {{"up"}});
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     log = std::move(*opened);
   }

@@ -28,7 +28,9 @@ class LogFixture : public ::testing::Test {
     };
   }
 
-  void open(const std::vector<std::string>& readers = {"up"}) {
+  void open(const std::vector<std::string>& readers = {"up"}) { open_with(readers_named(readers)); }
+
+  void open_with(const std::vector<ReaderSpec>& readers) {
     log.reset();
     auto opened = Log::open(posix_filesystem(), clock, options, readers);
     ASSERT_TRUE(opened.ok()) << opened.error().message;

@@ -31,7 +31,7 @@ class TelemetryFixture : public ::testing::Test {
     LogOptions options;
     options.directory = directory.path() + "/" + std::string(name_of(signal));
     options.free_bytes_min = free_bytes_min;
-    auto opened = Log::open(posix_filesystem(), clock, options, std::move(readers));
+    auto opened = Log::open(posix_filesystem(), clock, options, readers_named(readers));
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     logs[index] = std::move(*opened);
     telemetry.logs[index] = logs[index].get();

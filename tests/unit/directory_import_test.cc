@@ -194,7 +194,7 @@ class CallingClock final : public Clock {
 
 TEST_F(DirectoryImportTest, FileThatIsAppendedToBeforeItsDeletionStays) {
   CallingClock calling;
-  auto opened = Log::open(posix_filesystem(), calling, options, {"up"});
+  auto opened = Log::open(posix_filesystem(), calling, options, {{{"up"}}});
   ASSERT_TRUE(opened.ok());
   log = std::move(*opened);
   open_import();

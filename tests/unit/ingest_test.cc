@@ -27,7 +27,7 @@ class IngestTest : public ::testing::Test {
     options.free_bytes_min = 0;
     options.file_bytes_max = 64 << 10;
     options.folder_bytes_max = 256 << 10;
-    auto opened = Log::open(posix_filesystem(), clock, options, {"up"});
+    auto opened = Log::open(posix_filesystem(), clock, options, {{"up"}});
     if (opened) log = std::move(*opened);
     logs[index_of(Signal::logs)] = log.get();
   }

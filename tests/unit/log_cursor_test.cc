@@ -19,7 +19,7 @@ class LogCursorTest : public LogFixture {
 
   void open_faulty() {
     log.reset();
-    auto opened = Log::open(fs, clock, options, {"up"});
+    auto opened = Log::open(fs, clock, options, {{"up"}});
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     log = std::move(*opened);
   }

@@ -48,7 +48,7 @@ class LogFaultTableTest : public LogFixture, public ::testing::WithParamInterfac
 
   void open_faulty() {
     log.reset();
-    auto opened = Log::open(fs, clock, options, {"up"});
+    auto opened = Log::open(fs, clock, options, {{"up"}});
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     log = std::move(*opened);
   }

@@ -28,7 +28,7 @@ class LogFullTest : public LogFixture {
 
   void open_faulty() {
     log.reset();
-    auto opened = Log::open(fs, clock, options, {"up"});
+    auto opened = Log::open(fs, clock, options, {{"up"}});
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     log = std::move(*opened);
   }

@@ -31,7 +31,7 @@ class LogStartTest : public ::testing::Test {
     EXPECT_TRUE(fs.make_directories(kFolder, 0750).ok());
   }
   void open() {
-    auto opened = Log::open(fs, clock, options, {"up"});
+    auto opened = Log::open(fs, clock, options, {{"up"}});
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     log = std::move(*opened);
   }

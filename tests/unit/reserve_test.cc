@@ -20,7 +20,7 @@ class ReserveTest : public LogFixture {
 
   void open_faulty() {
     log.reset();
-    auto opened = Log::open(fs, clock, options, {"up"});
+    auto opened = Log::open(fs, clock, options, {{"up"}});
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     log = std::move(*opened);
   }

@@ -22,7 +22,7 @@ constexpr std::uint64_t kFolderBytesMax = 1ULL << 50;
 using Logs = std::vector<LogOptions*>;
 
 template <typename T>
-std::function<void(std::uint64_t)> to_all(const Logs& logs, T LogOptions::*field) {
+std::function<void(std::uint64_t)> to_all(const Logs& logs, T LogLimits::*field) {
   return [logs, field](std::uint64_t value) {
     for (LogOptions* log : logs) log->*field = value;
   };

@@ -114,7 +114,7 @@ class HttpReceiverFixture : public testing::Test {
   }
 
   TempDirectory directory_;
-  LogOptions log_options_{.free_bytes_min = 0};
+  LogOptions log_options_{LogLimits{.free_bytes_min = 0}};
   std::vector<Signal> signals_{kSignals.begin(), kSignals.end()};
   std::array<std::unique_ptr<Log>, kSignalCount> logs_;
   HttpReceiverConfig config_;

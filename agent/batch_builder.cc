@@ -93,7 +93,8 @@ void BatchBuilder::add_requests(const Record& record) {
 
 std::vector<RequestRun> BatchBuilder::runs(const BatchLimits& limits) const {
   std::vector<RequestRun> runs;
-  if (items_ <= limits.items_max && raw_bytes_ <= limits.raw_bytes_max) {
+  if (items_ <= limits.items_max && raw_bytes_ <= limits.raw_bytes_max &&
+      requests_.size() <= limits.requests_max) {
     if (!requests_.empty()) runs.push_back({0, requests_.size()});
     return runs;
   }
@@ -103,7 +104,7 @@ std::vector<RequestRun> BatchBuilder::runs(const BatchLimits& limits) const {
     const Request& request = requests_[number];
     const bool over = items + request.items > limits.items_max ||
                       raw_bytes + request.length > limits.raw_bytes_max;
-    if (runs.empty() || over) {
+    if (runs.empty() || over || runs.back().size() >= limits.requests_max) {
       runs.push_back({number, number});
       items = raw_bytes = 0;
     }

@@ -44,6 +44,7 @@ struct BatchRequest {
 struct BatchLimits {
   std::uint64_t items_max = 0;
   std::uint64_t raw_bytes_max = 0;
+  std::size_t requests_max = SIZE_MAX;  // of a run
 };
 
 class BatchBuilder {

@@ -46,8 +46,10 @@ BatchDelivery::BatchDelivery(const DrainOptions& options, LogReader& reader,
 BatchDelivery::~BatchDelivery() = default;
 
 BatchOutcome BatchDelivery::deliver(const std::stop_token& stop) {
-  pending_ = batch_.runs(
-      {.items_max = options_.batch.items_max, .raw_bytes_max = options_.batch.raw_bytes_max});
+  BatchLimits limits{.items_max = options_.batch.items_max,
+                     .raw_bytes_max = options_.batch.raw_bytes_max};
+  if (!traits(options_.signal).requests_join) limits.requests_max = 1;
+  pending_ = batch_.runs(limits);
   std::reverse(pending_.begin(), pending_.end());
   delivered_in_batch_ = false;
   while (!pending_.empty()) {

@@ -105,7 +105,7 @@ int list_buffer(const std::string& directory, ToolContext& context) {
       if (context.stop.stop_requested()) return interrupted(context);
       if (!report && report.error().code == ENOENT) continue;  // delivered meanwhile
       progress.clear();
-      context.out << std::left << std::setw(8) << name_of(signal) << file;
+      context.out << std::left << std::setw(9) << name_of(signal) << file;
       if (!report) {
         context.out << "  " << report.error().message << "\n";
         continue;

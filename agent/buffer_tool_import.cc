@@ -19,6 +19,7 @@ constexpr std::array<std::array<std::string_view, 2>, kSignalCount> kTopLevelNam
     {"resourceSpans", "resource_spans"},
     {"resourceMetrics", "resource_metrics"},
     {"resourceLogs", "resource_logs"},
+    {"resourceProfiles", "resource_profiles"},
 }};
 
 bool is_key(std::string_view line, std::size_t at, std::size_t length) {
@@ -153,7 +154,8 @@ void Import::take(std::string_view line) {
       ++empty_;
       return;
     }
-    return bad("none of resourceSpans, resourceMetrics and resourceLogs is in it");
+    return bad(
+        "none of resourceSpans, resourceMetrics, resourceLogs and resourceProfiles is in it");
   }
   if (options_.signal && *signal != *options_.signal) {
     return bad("this is of " + std::string(name_of(*signal)) + ", not of " +

@@ -49,11 +49,11 @@ CLI::App* add_tool(CLI::App& parent, const char* name, const char* help, Command
 void add_signal(CLI::App& app, CommandLine& line, const char* help) {
   app.add_option("--signal", line.signal, help)
       ->type_name("SIGNAL")
-      ->check(CLI::IsMember({"traces", "metrics", "logs"}));
+      ->check(CLI::IsMember({"traces", "metrics", "logs", "profiles"}));
 }
 
 void add_filter(CLI::App& app, CommandLine& line) {
-  add_signal(app, line, "Only traces, metrics or logs");
+  add_signal(app, line, "Only traces, metrics, logs or profiles");
   app.add_option("--from", line.from_seq, "First sequence number")->type_name("N");
   app.add_option("--to", line.to_seq, "Last sequence number")->type_name("N");
   app.add_option("--since", line.since,
@@ -109,7 +109,7 @@ void add_buffer_commands(CLI::App& app, Parsing& parsing) {
   repair.add_flag("--dry-run", line.dry_run, "Say what would be done");
   CLI::App& purge = *add_tool(buffer, "purge", "Delete records from the buffer of a stopped agent",
                               Command::buffer_purge, parsing);
-  add_signal(purge, line, "Only traces, metrics or logs");
+  add_signal(purge, line, "Only traces, metrics, logs or profiles");
   auto* const all = purge.add_flag("--all", line.all, "Everything, delivered or not");
   purge
       .add_option("--before", line.before,
@@ -127,7 +127,7 @@ void add_quarantine_commands(CLI::App& app, Parsing& parsing) {
   CLI::App& ls =
       *add_tool(quarantine, "ls", "List what is in quarantine", Command::quarantine_ls, parsing);
   ls.add_flag("--json", line.json, "One line of JSON an entry");
-  add_signal(ls, line, "Only traces, metrics or logs");
+  add_signal(ls, line, "Only traces, metrics, logs or profiles");
   CLI::App& show =
       *add_tool(quarantine, "show", "Print entries: requests as OTLP/JSON, damage as a hex dump",
                 Command::quarantine_show, parsing);
@@ -145,7 +145,7 @@ void add_quarantine_commands(CLI::App& app, Parsing& parsing) {
       *add_tool(quarantine, "discard", "Delete entries", Command::quarantine_discard, parsing);
   add_yes(discard, line);
   for (CLI::App* const sub : {&show, &replay, &discard}) {
-    add_signal(*sub, line, "Only traces, metrics or logs");
+    add_signal(*sub, line, "Only traces, metrics, logs or profiles");
     auto* const ids = sub->add_option("ids", line.names, "File names or sequence numbers");
     sub->add_flag("--all", line.all, "All entries")->excludes(ids);
   }

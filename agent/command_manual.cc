@@ -8,7 +8,7 @@ namespace holdfast {
 namespace {
 
 constexpr std::string_view kDescription = R"(.SH DESCRIPTION
-Holdfast takes traces, metrics and logs over OTLP (gRPC and HTTP), has them on disk before it answers that they
+Holdfast takes traces, metrics, logs and profiles over OTLP (gRPC and HTTP), has them on disk before it answers that they
 are received, and forwards them when the upstream can be reached.
 It reads the configuration of the OpenTelemetry Collector.
 .PP

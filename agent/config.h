@@ -65,7 +65,8 @@ struct HttpServerConfig {
 struct HttpReceiverConfig : HttpServerConfig {
   HttpReceiverConfig() { endpoint = "localhost:4318"; }
 
-  std::array<std::string, kSignalCount> paths{"/v1/traces", "/v1/metrics", "/v1/logs"};
+  std::array<std::string, kSignalCount> paths{"/v1/traces", "/v1/metrics", "/v1/logs",
+                                              "/v1development/profiles"};
   std::size_t request_body_bytes_max = 20ULL << 20;  // max_request_body_size, coded and decoded
   std::vector<std::string> compression_algorithms;   // "": a body as it is; none named: all
   CorsConfig cors;

@@ -174,6 +174,12 @@ class Assembly {
             std::min(in_flight_bytes_max_.value_or(SIZE_MAX), *processor.in_flight_bytes_max);
       }
       if (!processor.batch) continue;
+      if (!traits(pipeline.config.signal).requests_join) {
+        findings_.warning(reference.place, pipeline.key,
+                          fmt::format("processor {} has no effect: {} are sent request by request",
+                                      quoted(reference.id), name_of(pipeline.config.signal)));
+        continue;
+      }
       if (batched) {
         findings_.error(
             reference.place, pipeline.key,

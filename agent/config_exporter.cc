@@ -198,6 +198,7 @@ void read_otlp_http(const ComponentId& id, const Value& value, Declared& declare
       {"traces_endpoint", url(own[index_of(Signal::traces)])},
       {"metrics_endpoint", url(own[index_of(Signal::metrics)])},
       {"logs_endpoint", url(own[index_of(Signal::logs)])},
+      {"profiles_endpoint", url(own[index_of(Signal::profiles)])},
       {"headers", own_headers(options.headers)},
       {"compression", compression(options.compression)},
       {"compression_params",

@@ -12,8 +12,8 @@ namespace holdfast {
 
 namespace {
 
-/// As the library names the folders below its root.
-constexpr std::array<std::string_view, kSignalCount> kFolders{"spans", "metrics", "logs"};
+/// As the library names the folders below its root; it writes no profiles.
+constexpr std::array<std::string_view, kSignalCount> kFolders{"spans", "metrics", "logs", ""};
 
 /// Without a slash at its end, so that two ways to write one directory are equal.
 std::string normal(const std::string& path) {
@@ -61,12 +61,14 @@ Reader directories(DiskBuffer& buffer) {
     if (value.node.kind != Node::Kind::map) {
       return each_directory(value, [&](const Value& item, const std::string& root) {
         for (const Signal signal : kSignals) {
+          if (kFolders[index_of(signal)].empty()) continue;
           add(buffer, item, signal, normal(fmt::format("{}/{}", root, kFolders[index_of(signal)])));
         }
       });
     }
     Keys keys;
     for (const Signal signal : kSignals) {
+      if (kFolders[index_of(signal)].empty()) continue;
       keys.push_back({std::string(name_of(signal)), [&buffer, signal](const Value& list) {
                         each_directory(list, [&](const Value& item, const std::string& path) {
                           add(buffer, item, signal, path);

@@ -28,7 +28,7 @@ void read_pipeline(const ComponentId& id, const Value& value, Service& service) 
   if (!signal) {
     value.findings.error(id.place, value.key,
                          fmt::format("signal {} is not supported in this version", quoted(id.type)),
-                         suggest(id.type, {"traces", "metrics", "logs"}, "supported"));
+                         suggest(id.type, {"traces", "metrics", "logs", "profiles"}, "supported"));
     return;
   }
   DeclaredPipeline pipeline;

@@ -59,7 +59,9 @@ void Drain::gather(const std::stop_token& stop) {
     claim_limits.records_max = kRecordsMax;
     const Claim claim = reader_.claim(claim_limits);
     take(claim);
-    const bool full = claim.limited || batch.items() >= limits.items_target ||
+    // Where each request goes alone there is nothing to wait for.
+    const bool full = !traits(options_.signal).requests_join || claim.limited ||
+                      batch.items() >= limits.items_target ||
                       batch.raw_bytes() >= limits.raw_bytes_max;
     if (full || !reader_.wait_readable(stop, deadline)) return;
   }

@@ -11,7 +11,7 @@ namespace holdfast {
 namespace {
 
 // Alone such a request compresses badly and costs a header: those that wait together share a
-// record.
+// record, where such a record is a valid request.
 constexpr std::size_t kSharedRequestBytesMax = 16U << 10;
 constexpr std::size_t kSharedRecordBytesMax = 128U << 10;
 constexpr std::size_t kBufferBytesKept = 4U << 20;
@@ -125,7 +125,7 @@ void IngestBatch::accept(Signal signal, std::string_view request, ReceiverSignal
   auto& slot = batches_[index_of(signal)];
   if (slot == nullptr) slot = std::make_unique<SignalBatch>();
   SignalBatch& batch = *slot;
-  if (request.size() <= kSharedRequestBytesMax) {
+  if (traits(signal).requests_join && request.size() <= kSharedRequestBytesMax) {
     if (batch.shared_raw.size() + request.size() > kSharedRecordBytesMax) batch.close_shared();
     batch.shared_raw.append(request);
     append_boundary(static_cast<std::uint32_t>(request.size()), walked.items,

@@ -3,7 +3,7 @@
 //
 // A receiver's thread owns an IngestBatch: accept() checks and compresses at once, commit() writes
 // everything that was accepted since as one group per signal and then calls back. Small requests of
-// one commit share records.
+// one commit share records, but for profiles.
 #pragma once
 
 #include <array>

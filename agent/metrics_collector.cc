@@ -12,6 +12,8 @@ std::string_view unit_of(Signal signal) {
       return "{datapoint}";
     case Signal::logs:
       return "{record}";
+    case Signal::profiles:
+      return "{sample}";
   }
   return "";
 }

@@ -13,7 +13,8 @@ namespace {
 
 using otlp::FieldKind;
 
-// Of the Resource* messages: the scopes of before OTLP 0.9, wire-compatible with today's.
+// Of the Resource* messages, but for profiles: the scopes of before OTLP 0.9, wire-compatible with
+// today's.
 constexpr std::uint32_t kOldScopesNumber = 1000;
 constexpr std::uint32_t kScopesNumber = 2;
 constexpr std::size_t kPiecesKept = 64U << 10;
@@ -221,7 +222,8 @@ void OtlpJsonWriter::settle_old_scopes(const otlp::Message& message, std::size_t
   std::uint16_t scopes = kDropped;
   for (std::size_t i = 0; i < message.fields.size(); ++i) {
     const otlp::Field& field = message.fields[i];
-    if (field.number == kScopesNumber && field.json_name.starts_with("scope")) {
+    if (field.number == kScopesNumber && field.json_name.starts_with("scope") &&
+        field.json_name != "scopeProfiles") {
       scopes = static_cast<std::uint16_t>(i);
     }
   }

@@ -27,6 +27,7 @@ struct Counts {
   std::string text() const {
     std::string out = std::to_string(requests) + " requests:";
     for (const Signal signal : kSignals) {
+      if (signal == Signal::profiles && items[index_of(signal)] == 0) continue;  // few send them
       out += " " + std::to_string(items[index_of(signal)]) + " " +
              std::string(traits(signal).item_noun);
     }

@@ -207,6 +207,9 @@ inline const Byte* Walker::field(Message type, std::uint64_t tag, Entry entry, c
     case Form::span_id:
       if (size.value != 0 && size.value != 8) return fail(WalkError::bad_span_id, value);
       return after;
+    case Form::profile_id:
+      if (size.value != 0 && size.value != 16) return fail(WalkError::bad_profile_id, value);
+      return after;
     case Form::item:
       ++result_.items;
       [[fallthrough]];
@@ -367,8 +370,9 @@ const Byte* Walker::group(std::uint64_t start_tag, const Byte* start, const Byte
   }
 }
 
-constexpr std::array<Message, kSignalCount> kRequests{
-    Message::export_traces, Message::export_metrics, Message::export_logs};
+constexpr std::array<Message, kSignalCount> kRequests{Message::export_traces,
+                                                      Message::export_metrics, Message::export_logs,
+                                                      Message::export_profiles};
 
 }  // namespace
 

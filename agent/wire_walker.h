@@ -3,8 +3,8 @@
 //
 // Accepted is what both protobuf's C++ parser (UTF-8 apart) and the Collector's decoder accept, so
 // that no upstream refuses what was acknowledged here: nesting, wire types, lengths, depth (100, as
-// protobuf), trace ids of 0 or 16 bytes, span ids of 0 or 8. Unknown fields pass. Where the two
-// disagree:
+// protobuf), trace and profile ids of 0 or 16 bytes, span ids of 0 or 8. Unknown fields pass. Where
+// the two disagree:
 //  - A known field with another wire type is an unknown field to protobuf and an error to the
 //    Collector: refused with the Collector's message. So are ids of a wrong length.
 //  - The Collector's decoder knows no group with fields in it and none that ends its message:
@@ -37,12 +37,13 @@ enum class WalkError : std::uint8_t {
   bad_packed_length,
   bad_trace_id,
   bad_span_id,
+  bad_profile_id,
   too_deep,
 };
 
 struct WalkResult {
   WalkError error = WalkError::none;
-  std::uint32_t items = 0;         // spans, data points or log records
+  std::uint32_t items = 0;         // spans, data points, log records or samples
   std::uint32_t invalid_utf8 = 0;  // string fields that are not UTF-8: taken, counted
   std::size_t offset = 0;          // where the error was found
   std::uint32_t wire_type = 0;     // of bad_wire_type and illegal_wire_type

@@ -36,6 +36,8 @@ std::string describe(const WalkResult& result) {
       return "unmarshal: invalid TraceID length";
     case WalkError::bad_span_id:
       return "unmarshal: invalid SpanID length";
+    case WalkError::bad_profile_id:
+      return "unmarshal: invalid ProfileID length";
     case WalkError::too_deep:
       return "proto: more than 100 levels";
   }

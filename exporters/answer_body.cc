@@ -36,8 +36,8 @@ std::uint64_t json_integer(const simdjson::dom::element& value) {
 }
 
 PartialSuccess json_partial_success(std::string_view body) {
-  static constexpr std::array<const char*, 3> kRejected{"rejectedSpans", "rejectedDataPoints",
-                                                        "rejectedLogRecords"};
+  static constexpr std::array<const char*, 4> kRejected{"rejectedSpans", "rejectedDataPoints",
+                                                        "rejectedLogRecords", "rejectedProfiles"};
   PartialSuccess partial;
   simdjson::dom::parser parser;
   simdjson::dom::element success;

@@ -9,8 +9,8 @@
 namespace holdfast {
 namespace {
 
-/// Where names and attributes lie in a span, metric or log record (opentelemetry-proto 1.x), and
-/// what they are called. 0: it has none.
+/// Where names and attributes lie in a span, metric, log record or profile (opentelemetry-proto
+/// 1.x), and what they are called. 0: it has none.
 struct ItemShape {
   std::string_view title;
   std::string_view resource_noun;
@@ -25,6 +25,7 @@ constexpr std::array<ItemShape, kSignalCount> kShapes{{
     {"Traces", "resource spans", "spans", "span", 5, 9, 0},
     {"Metrics", "resource metrics", "data points", "metric", 1, 0, 0},
     {"Logs", "resource logs", "log records", "log record", 3, 6, 5},
+    {"Profiles", "resource profiles", "sample records", "profile", 0, 0, 0},
 }};
 
 /// Calls `visit` with the bytes of each field `number`.
@@ -90,7 +91,7 @@ class DebugExporter : public Exporter {
  private:
   void write_items(std::string_view request) {
     const bool attributes = options_.verbosity == DebugVerbosity::detailed;
-    // All three signals nest alike: resource (1), scope (2), item (2).
+    // All signals nest alike: resource (1), scope (2), item (2).
     for_each(request, 1, [&](std::string_view resource) {
       for_each(resource, 2, [&](std::string_view scope) {
         for_each(scope, 2, [&](std::string_view item) {

@@ -27,6 +27,7 @@ constexpr const char* kRoots[] = {
     "opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest",
     "opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest",
     "opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest",
+    "opentelemetry.proto.collector.profiles.v1development.ExportProfilesServiceRequest",
 };
 
 template <typename T>
@@ -46,7 +47,8 @@ class Numbering {
 };
 
 std::string bytes_kind(const FieldDescriptor& field) {
-  if (field.name() == "trace_id") return "trace_id";
+  // The Collector writes and reads profile ids in hex too, whatever the specification leaves open.
+  if (field.name() == "trace_id" || field.name() == "profile_id") return "trace_id";
   if (field.name() == "span_id" || field.name() == "parent_span_id") return "span_id";
   return "bytes";
 }
@@ -116,8 +118,9 @@ class TableWriter {
         << "constinit const std::span<const Message> kMessages{kMessageRows};\n"
         << "constinit const std::span<const Enum> kEnums{kEnumRows};\n"
         << "constinit const std::size_t kSlotCount = " << slot << ";\n"
-        << "constinit const std::uint8_t kRequestMessages[kSignalCount] = {" << roots_[0] << ", "
-        << roots_[1] << ", " << roots_[2] << "};\n\n}  // namespace holdfast::otlp\n";
+        << "constinit const std::uint8_t kRequestMessages[kSignalCount] = {";
+    for (const std::size_t root : roots_) out << root << ", ";
+    out << "};\n\n}  // namespace holdfast::otlp\n";
     return out.str();
   }
 

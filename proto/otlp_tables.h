@@ -30,7 +30,7 @@ enum class FieldKind : std::uint8_t {
   enumeration,
   string,
   bytes,
-  trace_id,  // bytes, 0 or 16; hex in OTLP/JSON
+  trace_id,  // bytes, 0 or 16; hex in OTLP/JSON; profile ids too
   span_id,   // bytes, 0 or 8; hex in OTLP/JSON
   message,
 };

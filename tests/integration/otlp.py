@@ -8,21 +8,27 @@ import random
 from google.protobuf import json_format
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import ExportProfilesServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-SIGNALS = ("traces", "metrics", "logs")
-ITEM_NOUNS = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
+SIGNALS = ("traces", "metrics", "logs")  # of which every agent of the tests has a pipeline; profiles have their own tests
+ITEM_NOUNS = {
+    "traces": "spans", "metrics": "metric_points", "logs": "log_records", "profiles": "profile_samples"}
+HTTP_PATHS = {
+    "traces": "/v1/traces", "metrics": "/v1/metrics", "logs": "/v1/logs", "profiles": "/v1development/profiles"}
 REQUESTS = {
     "traces": ExportTraceServiceRequest,
     "metrics": ExportMetricsServiceRequest,
     "logs": ExportLogsServiceRequest,
+    "profiles": ExportProfilesServiceRequest,
 }
 GRPC_METHODS = {
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    "profiles": "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export",
 }
-HEX_KEYS = {"traceId", "spanId", "parentSpanId"}
+HEX_KEYS = {"traceId", "spanId", "parentSpanId", "profileId"}
 
 
 def parse(signal, body, content_type="application/x-protobuf"):
@@ -98,8 +104,15 @@ def log_records(requests):
     return [l for r in requests for group in r.resource_logs for scope in group.scope_logs for l in scope.log_records]
 
 
+def samples(requests):
+    return [s for r in requests for group in r.resource_profiles for scope in group.scope_profiles
+            for profile in scope.profiles for s in profile.samples]
+
+
 def ids_of(signal, request):
     """One integer per item, which tells apart the items that make_request() made."""
+    if signal == "profiles":
+        return [_profile_sample_id(request.dictionary, sample) for sample in samples([request])]
     if signal == "traces":
         return [int.from_bytes(span.span_id, "big") for span in spans([request])]
     if signal == "logs":
@@ -110,8 +123,50 @@ def ids_of(signal, request):
     return ids
 
 
+def _profile_sample_id(dictionary, sample):
+    """The number in the sample's function name, found as its reader finds it: through every table of the dictionary."""
+    location = dictionary.location_table[dictionary.stack_table[sample.stack_index].location_indices[0]]
+    function = dictionary.function_table[location.lines[0].function_index]
+    number = int(dictionary.string_table[function.name_strindex].removeprefix("function_"))
+    assert list(sample.values) == [number], f"the indices of sample {sample.values} lead to function_{number}"
+    return number
+
+
+def make_profiles_request(ids, padding=0, seed=0):
+    """One sample of its own stack for each of `ids`; `padding` bytes that no compressor makes smaller for each."""
+    noise = random.Random(seed)
+    request = ExportProfilesServiceRequest()
+    dictionary = request.dictionary
+    for table in (dictionary.mapping_table, dictionary.location_table, dictionary.function_table,
+                  dictionary.link_table, dictionary.attribute_table, dictionary.stack_table):
+        table.add()
+    dictionary.string_table.extend(["", "samples", "count", "thread.name", "ms"])
+    dictionary.attribute_table.add(key_strindex=3, unit_strindex=4).value.string_value = "main"
+    dictionary.mapping_table.add(memory_start=1 << 40, memory_limit=1 << 41, filename_strindex=3)
+    group = request.resource_profiles.add(schema_url="https://opentelemetry.io/schemas/1.38.0")
+    group.resource.attributes.add(key="service.name").value.string_value = "load"
+    scope = group.scope_profiles.add()
+    scope.scope.name = "profiler"
+    profile = scope.profiles.add(
+        time_unix_nano=1_700_000_000_000_000_000, duration_nano=10**10, period=50_000_000,
+        profile_id=noise.randbytes(16), original_payload_format="pprof", original_payload=noise.randbytes(padding * len(ids)))
+    profile.sample_type.type_strindex, profile.sample_type.unit_strindex = 1, 2
+    for number in ids:
+        place = len(dictionary.stack_table)
+        dictionary.string_table.append(f"function_{number}")
+        dictionary.function_table.add(name_strindex=len(dictionary.string_table) - 1, start_line=7)
+        dictionary.location_table.add(mapping_index=1, address=number).lines.add(function_index=place, line=8, column=9)
+        dictionary.link_table.add(trace_id=noise.randbytes(16), span_id=noise.randbytes(8))
+        dictionary.stack_table.add(location_indices=[place])
+        profile.samples.add(stack_index=place, link_index=place, attribute_indices=[1], values=[number],
+                            timestamps_unix_nano=[1_700_000_000_000_000_000 + place])
+    return request.SerializeToString()
+
+
 def make_request(signal, ids, padding=0, seed=0):
     """A request of one item for each of `ids`, each with `padding` bytes that no compressor makes smaller."""
+    if signal == "profiles":
+        return make_profiles_request(ids, padding, seed)
     noise = random.Random(seed)
     request = REQUESTS[signal]()
     if signal == "traces":

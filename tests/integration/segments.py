@@ -7,7 +7,7 @@ MAGIC = b"HOLDFAST"
 RECORD_MAGIC = b"HFRC"
 HEADER_BYTES = 64
 DATA, SEAL = 1, 2
-SIGNAL_TAGS = {"traces": 0, "metrics": 1, "logs": 2}
+SIGNAL_TAGS = {"traces": 0, "metrics": 1, "logs": 2, "profiles": 3}
 
 
 def _crc32c_table():

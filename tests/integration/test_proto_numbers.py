@@ -15,9 +15,11 @@ PUBLISHED_MODULES = (
     "opentelemetry.proto.trace.v1.trace_pb2",
     "opentelemetry.proto.metrics.v1.metrics_pb2",
     "opentelemetry.proto.logs.v1.logs_pb2",
+    "opentelemetry.proto.profiles.v1development.profiles_pb2",
     "opentelemetry.proto.collector.trace.v1.trace_service_pb2",
     "opentelemetry.proto.collector.metrics.v1.metrics_service_pb2",
     "opentelemetry.proto.collector.logs.v1.logs_service_pb2",
+    "opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2",
     "google.rpc.status_pb2",
     "google.rpc.error_details_pb2",
 )
@@ -127,5 +129,5 @@ def test_the_comparison_sees_the_whole_protocol(ours):
     """Guards the three above: comparing two empty sets would pass."""
     assert ours["field opentelemetry.proto.trace.v1.Span.flags"]["type"] == "TYPE_FIXED32"
     assert ours["enum opentelemetry.proto.logs.v1.SeverityNumber.SEVERITY_NUMBER_FATAL4"] == 24
-    assert len([key for key in ours if key.startswith("message ")]) >= 40
-    assert len([key for key in ours if key.startswith("method ")]) == 3
+    assert len([key for key in ours if key.startswith("message ")]) >= 55
+    assert len([key for key in ours if key.startswith("method ")]) == 4

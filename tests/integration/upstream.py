@@ -14,7 +14,7 @@ import zstandard
 
 import otlp
 
-SIGNAL_OF_PATH = {"/v1/traces": "traces", "/v1/metrics": "metrics", "/v1/logs": "logs"}
+SIGNAL_OF_PATH = {path: signal for signal, path in otlp.HTTP_PATHS.items()}
 
 
 @dataclasses.dataclass

@@ -27,7 +27,7 @@ class GrpcReceiverFixture : public ::testing::Test {
   }
   ~GrpcReceiverFixture() override { stop(); }
 
-  void start(std::vector<Signal> signals = {Signal::traces, Signal::metrics, Signal::logs}) {
+  void start(std::vector<Signal> signals = {kSignals.begin(), kSignals.end()}) {
     SignalLogs targets{};
     for (const Signal signal : signals) {
       LogOptions options = log_options;

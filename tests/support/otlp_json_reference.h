@@ -15,6 +15,7 @@
 #include "agent/otlp_json.h"
 #include "proto/logs_service.pb.h"
 #include "proto/metrics_service.pb.h"
+#include "proto/profiles_service.pb.h"
 #include "proto/trace_service.pb.h"
 
 namespace holdfast {
@@ -22,11 +23,14 @@ namespace holdfast {
 using TraceRequest = opentelemetry::proto::collector::trace::v1::ExportTraceServiceRequest;
 using MetricsRequest = opentelemetry::proto::collector::metrics::v1::ExportMetricsServiceRequest;
 using LogsRequest = opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
+using ProfilesRequest =
+    opentelemetry::proto::collector::profiles::v1development::ExportProfilesServiceRequest;
 
 inline std::unique_ptr<google::protobuf::Message> new_request(Signal signal) {
   if (signal == Signal::traces) return std::make_unique<TraceRequest>();
   if (signal == Signal::metrics) return std::make_unique<MetricsRequest>();
-  return std::make_unique<LogsRequest>();
+  if (signal == Signal::logs) return std::make_unique<LogsRequest>();
+  return std::make_unique<ProfilesRequest>();
 }
 
 inline std::string base64_from_hex(std::string_view hex) {
@@ -68,8 +72,8 @@ inline std::string hex_from_base64(std::string_view base64) {
 /// protobuf's JSON wants base64 where OTLP/JSON has hex ids, and the other way round.
 template <typename Convert>
 std::string with_ids(const std::string& json, Convert convert) {
-  static const std::regex kId(
-      R"re("(traceId|spanId|parentSpanId|trace_id|span_id|parent_span_id)":"([^"]*)")re");
+  static const std::regex kId(R"re("(traceId|spanId|parentSpanId|profileId|)re"
+                              R"re(trace_id|span_id|parent_span_id|profile_id)":"([^"]*)")re");
   std::string result;
   auto rest = json.cbegin();
   for (std::sregex_iterator id(json.begin(), json.end(), kId), end; id != end; ++id) {

@@ -62,7 +62,7 @@ class RandomMessage {
 
   std::string bytes(const std::string& name) {
     std::size_t size = static_cast<std::size_t>(below(20));
-    if (name == "trace_id") size = below(4) == 0 ? 0 : 16;
+    if (name == "trace_id" || name == "profile_id") size = below(4) == 0 ? 0 : 16;
     if (name == "span_id" || name == "parent_span_id") size = below(4) == 0 ? 0 : 8;
     std::string result(size, '\0');
     for (char& byte : result) byte = static_cast<char>(below(256));

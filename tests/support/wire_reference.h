@@ -16,6 +16,7 @@
 
 #include "proto/logs_service.pb.h"
 #include "proto/metrics_service.pb.h"
+#include "proto/profiles_service.pb.h"
 #include "proto/signal.h"
 #include "proto/trace_service.pb.h"
 
@@ -31,9 +32,11 @@ inline std::unique_ptr<pb::Message> new_request(Signal signal) {
     case Signal::metrics:
       return std::make_unique<collector::metrics::v1::ExportMetricsServiceRequest>();
     case Signal::logs:
+      return std::make_unique<collector::logs::v1::ExportLogsServiceRequest>();
+    case Signal::profiles:
       break;
   }
-  return std::make_unique<collector::logs::v1::ExportLogsServiceRequest>();
+  return std::make_unique<collector::profiles::v1development::ExportProfilesServiceRequest>();
 }
 
 /// The generated parser, which refuses strings that are not UTF-8.
@@ -92,7 +95,8 @@ struct CollectorVerdict {
   std::uint32_t items = 0;
 };
 
-/// The rules of the Collector's decoder (pdata 1.65), one field after the other, depth first.
+/// The rules of the Collector's decoder (pdata 1.65; profiles: 1.68), one field after the other,
+/// depth first.
 class CollectorDecoder {
  public:
   static CollectorVerdict judge(Signal signal, std::string_view bytes) {
@@ -165,6 +169,8 @@ class CollectorDecoder {
         message(known->message_type(), value);
       } else if (known->name() == "trace_id") {
         if (!value.empty() && value.size() != 16) error_ = "unmarshal: invalid TraceID length";
+      } else if (known->name() == "profile_id") {
+        if (!value.empty() && value.size() != 16) error_ = "unmarshal: invalid ProfileID length";
       } else if (known->name() == "span_id" || known->name() == "parent_span_id") {
         if (!value.empty() && value.size() != 8) error_ = "unmarshal: invalid SpanID length";
       }
@@ -172,7 +178,7 @@ class CollectorDecoder {
   }
 
   static bool is_item(const pb::Descriptor* type) {
-    return type->name() == "Span" || type->name() == "LogRecord" ||
+    return type->name() == "Span" || type->name() == "LogRecord" || type->name() == "Sample" ||
            type->name().ends_with("DataPoint");
   }
 

@@ -269,9 +269,9 @@ TEST(ConfigErrorsTest, ServiceFaultsAreNamed) {
        "yaml:7:5: service::pipelines::traces/2: a second pipeline for traces is not supported in "
        "this version, \"traces\" is the first (a pipeline may have several receivers and "
        "exporters)"},
-      {with("  pipelines: {profiles: {receivers: [otlp], exporters: [nop]}}\n"),
-       "yaml:5:15: service::pipelines::profiles: signal \"profiles\" is not supported in this "
-       "version (supported: logs, metrics, traces)"},
+      {with("  pipelines: {events: {receivers: [otlp], exporters: [nop]}}\n"),
+       "yaml:5:15: service::pipelines::events: signal \"events\" is not supported in this "
+       "version (supported: logs, metrics, profiles, traces)"},
       {with("  pipelines: {traces: {receivers: otlp, exporters: [nop]}}\n"),
        "yaml:5:35: service::pipelines::traces::receivers: must be a list of names (did you mean "
        "[otlp]?)"},

@@ -272,6 +272,31 @@ TEST(ConfigTest, MetricsPortGoesWithLevelNoneOrAnEmptyListOfReaders) {
   }
 }
 
+TEST(ConfigTest, ProfilesAreAPipelineOfTheirOwnThatNobodyBatches) {
+  const Config config = load_good(
+      "receivers: {otlp: {protocols: {http: }}}\n"
+      "processors: {batch: {timeout: 7s}, memory_limiter: {limit_mib: 100, check_interval: 1s}}\n"
+      "exporters: {otlp_http: {endpoint: \"http://host:4318/base\"}, otlp_http/own: "
+      "{profiles_endpoint: \"http://host/p\"}}\n"
+      "service: {pipelines: {profiles: {receivers: [otlp], processors: [memory_limiter, batch], "
+      "exporters: [otlp_http, otlp_http/own]}}}\n");
+  ASSERT_EQ(config.pipelines.size(), 1U);
+  EXPECT_EQ(config.pipelines[0].signal, Signal::profiles);
+  EXPECT_EQ(config.pipelines[0].batch.timeout, BatchConfig{}.timeout);
+  EXPECT_EQ(config.exporters[0].otlp_http.urls[index_of(Signal::profiles)],
+            "http://host:4318/base/v1development/profiles");
+  EXPECT_EQ(config.exporters[1].otlp_http.urls[index_of(Signal::profiles)], "http://host/p");
+  EXPECT_EQ(config.warnings,
+            Lines{"yaml:4:82: service::pipelines::profiles: processor \"batch\" has no effect: "
+                  "profiles are sent request by request"});
+  EXPECT_EQ(errors_of("receivers: {otlp: {protocols: {http: }}}\n"
+                      "exporters: {otlp_http: {traces_endpoint: \"http://host/t\"}}\n"
+                      "service: {pipelines: {profiles: {receivers: [otlp], exporters: "
+                      "[otlp_http]}}}\n"),
+            Lines{"yaml:3:65: service::pipelines::profiles: exporter \"otlp_http\" has neither "
+                  "endpoint nor profiles_endpoint"});
+}
+
 TEST(ConfigTest, AcceptedKeysWithoutEffectAreTold) {
   const Config config = load_good(
       "exporters: {otlp_http: {endpoint: \"http://localhost:4318\", max_idle_conns: 5}}\n"

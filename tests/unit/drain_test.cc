@@ -71,6 +71,38 @@ TEST_F(DrainTest, NoBodyIsLargerThanTheBatchAllows) {
   expect_delivered_in_order(500);
 }
 
+TEST_F(DrainTest, RequestsThatDoNotJoinGoOneByOneAndWaitForNobody) {
+  options_.signal = Signal::profiles;
+  options_.batch.timeout = std::chrono::hours(1);
+  append(5);
+  append(7, 7);  // as an import of another version could have stored them
+  append(1, 1, Codec::identity);
+  std::atomic<std::size_t> largest{0};
+  run([&](const Requests& requests) {
+    largest = std::max(largest.load(), requests.size());
+    return otlp_ok();
+  });
+  ASSERT_TRUE(wait_until_drained());
+  stop();
+  EXPECT_EQ(largest, 1U);
+  EXPECT_EQ(stats_.attempts, 13U);
+  expect_delivered_in_order(13);
+}
+
+TEST_F(DrainTest, ARefusedRequestAmongThoseThatDoNotJoinStandsAloneAtOnce) {
+  options_.signal = Signal::profiles;
+  append(10);
+  run([](const Requests& requests) {
+    return contains(requests, 4) ? http_answer(413, "", "") : otlp_ok();
+  });
+  ASSERT_TRUE(wait_until_drained());
+  stop();
+  ASSERT_EQ(reader_->quarantined().size(), 1U);
+  EXPECT_EQ(reader_->quarantined()[0].bytes, request_number(4));
+  EXPECT_EQ(stats_.attempts, 10U);
+  EXPECT_EQ(delivered_.size(), 9U);
+}
+
 class DrainCodingTest : public DrainTest, public testing::WithParamInterface<ContentCoding> {};
 
 TEST_P(DrainCodingTest, UpstreamGetsItsCoding) {

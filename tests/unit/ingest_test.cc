@@ -77,6 +77,27 @@ TEST_F(IngestTest, ARequestThatTheBufferCanNeverHoldIsRefusedAtOnceAndAlone) {
   EXPECT_EQ(log->stats().readers[0].drops[0].items, 0U);
 }
 
+// Each refers to a dictionary of its own, so that two of them are no request.
+TEST_F(IngestTest, ProfilesRequestsNeverShareARecord) {
+  LogOptions options;
+  options.directory = directory.path() + "/profiles";
+  options.free_bytes_min = 0;
+  auto opened = Log::open(posix_filesystem(), clock, options, {"up"});
+  ASSERT_TRUE(opened.ok());
+  logs[index_of(Signal::profiles)] = opened->get();
+  IngestBatch batch(logs);
+  for (const std::size_t bytes : {100U, 200U, 300U}) {
+    accept(batch, request(bytes));
+    const std::string profile = reference::nest(2, "") + reference::nest(10, request(bytes));
+    batch.accept(Signal::profiles, reference::with_item(profile), stats,
+                 [](const IngestResult&) {});
+  }
+  batch.commit();
+  EXPECT_EQ(log->stats().appended_records, 1U);
+  EXPECT_EQ((*opened)->stats().appended_records, 3U);
+  EXPECT_EQ((*opened)->stats().appended_items, 3U);
+}
+
 TEST_F(IngestTest, WhatCompressesBelowTheLimitIsTaken) {
   IngestBatch batch(logs);
   accept(batch,

@@ -43,6 +43,8 @@ TEST(DebugExporter, BasicIsOneLineABatch) {
             Lines{"Metrics: 2 resource metrics, 2 data points"});
   EXPECT_EQ(lines_of(DebugVerbosity::basic, Signal::logs, body),
             Lines{"Logs: 2 resource logs, 2 log records"});
+  EXPECT_EQ(lines_of(DebugVerbosity::basic, Signal::profiles, body),
+            Lines{"Profiles: 2 resource profiles, 2 sample records"});
 }
 
 TEST(DebugExporter, NormalNamesItemsAndDetailedTheirAttributes) {

@@ -31,6 +31,10 @@ std::string histogram(const std::string& fields) {
          fields + "}]}}]}]}]}";
 }
 
+std::string profile(const std::string& fields) {
+  return R"({"resourceProfiles":[{"scopeProfiles":[{"profiles":[{)" + fields + "}]}]}]}";
+}
+
 class OtlpJsonForm : public testing::TestWithParam<Form> {};
 
 TEST_P(OtlpJsonForm, MeansTheExpectedMessage) {
@@ -48,12 +52,14 @@ TEST_P(OtlpJsonForm, MeansTheExpectedMessage) {
 
 #define SPAN(text) "resource_spans { scope_spans { spans { " text " } } }"
 #define BODY(text) "resource_logs { scope_logs { log_records { body { " text " } } } }"
+#define PROFILE(text) "resource_profiles { scope_profiles { profiles { " text " } } }"
 #define HISTOGRAM(text) \
   "resource_metrics { scope_metrics { metrics { histogram { data_points { " text " } } } } }"
 
 constexpr Signal kTraces = Signal::traces;
 constexpr Signal kLogs = Signal::logs;
 constexpr Signal kMetrics = Signal::metrics;
+constexpr Signal kProfiles = Signal::profiles;
 
 const std::vector<Form> kForms{
     {"EmptyObject", kTraces, "{}", ""},
@@ -127,6 +133,20 @@ const std::vector<Form> kForms{
     {"HalfSurrogatesBecomeReplacementCharacters", kTraces,
      span(R"("name":"\ud83d","traceState":"a\ude00\ud83d\ud83d\ude00b")"),
      SPAN(R"(name: "\ufffd" trace_state: "a\ufffd\ufffd\U0001f600b")")},
+    {"ProfileIdAsTheCollectorWritesIt", kProfiles,
+     profile(R"("profileId":"000102030405060708090A0b0c0d0eff","originalPayload":"AP8=")"),
+     PROFILE(R"(profile_id: "\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\xff"
+                original_payload: "\x00\xff")")},
+    {"IndicesAndValues", kProfiles,
+     profile(R"("samples":[{"stackIndex":1,"values":["-1",2],"timestampsUnixNano":["5"],
+                 "attributeIndices":[0,-1]}])"),
+     PROFILE("samples { stack_index: 1 values: [-1, 2] timestamps_unix_nano: 5 "
+             "attribute_indices: [0, -1] }")},
+    {"DictionaryBesideTheResources", kProfiles,
+     R"({"dictionary":{"stringTable":["","a"],"linkTable":[{"spanId":"0102030405060708"}]},
+         "resourceProfiles":[{}]})",
+     R"(resource_profiles {} dictionary { string_table: ["", "a"]
+         link_table { span_id: "\x01\x02\x03\x04\x05\x06\x07\x08" } })"},
     {"Base64Padded", kLogs, body(R"({"bytesValue":"+/8="})"), BODY(R"(bytes_value: "\xfb\xff")")},
     {"Base64Unpadded", kLogs, body(R"({"bytesValue":"+/8"})"), BODY(R"(bytes_value: "\xfb\xff")")},
     {"Base64ForAddresses", kLogs, body(R"({"bytesValue":"-_8"})"),

@@ -174,6 +174,18 @@ TEST(OtlpJson, NestingUpToTheLimitIsReadAndProtobufReadsItToo) {
   EXPECT_TRUE(parser.to_wire(Signal::traces, unknown, wire).ok());
 }
 
+// The specification names no form for it; the Collector's is hex, as of other ids.
+TEST(OtlpJson, AProfileIdInBase64IsRefused) {
+  OtlpJsonParser parser;
+  std::string wire;
+  const std::string json =
+      R"({"resourceProfiles":[{"scopeProfiles":[{"profiles":[{"profileId":"AAECAwQFBgcICQoLDA0O/w=="}]}]}]})";
+  EXPECT_NE(parser.to_wire(Signal::profiles, json, wire)
+                .error()
+                .message.find("readProfile.profileId: parse profile_id:invalid length for ID"),
+            std::string::npos);
+}
+
 TEST(OtlpJson, ErrorsNameTheByteWhereTheValueBegins) {
   OtlpJsonParser parser;
   std::string wire;

@@ -102,6 +102,16 @@ TEST(OtlpJsonWriter, CanonicalDocumentsComeBackAsTheyWere) {
   EXPECT_EQ(json_of(Signal::traces, read_back(Signal::traces, trace)), trace);
 }
 
+TEST(OtlpJsonWriter, ProfilesComeBackAsTheyWere) {
+  const std::string json =
+      R"({"resourceProfiles":[{"scopeProfiles":[{"profiles":[{"sampleType":{"typeStrindex":1},)"
+      R"("samples":[{"stackIndex":1,"values":["-5","0"],"timestampsUnixNano":["18446744073709551615"]}],)"
+      R"("profileId":"000102030405060708090a0b0c0d0eff","originalPayload":"AP8=",)"
+      R"("attributeIndices":[1,0,-1]}]}]}],"dictionary":{"linkTable":[{},{"spanId":"00000000000000ab"}],)"
+      R"("stringTable":["","a"],"stackTable":[{},{"locationIndices":[1,2]}]}})";
+  EXPECT_EQ(json_of(Signal::profiles, read_back(Signal::profiles, json)), json);
+}
+
 TEST(OtlpJsonWriter, LastValueCountsAndSubmessagesAreMerged) {
   const std::string text = nest(3, "first") + nest(3, "last");
   EXPECT_EQ(record_json(text), R"({"severityText":"last"})");

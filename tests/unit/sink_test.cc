@@ -92,6 +92,18 @@ TEST_F(SinkTest, CountsItemsInEveryCoding) {
       << output_.text();
 }
 
+TEST_F(SinkTest, NamesProfilesOnceAnyHaveCome) {
+  start();
+  // ResourceProfiles{ScopeProfiles{Profile{three empty samples}}}, and a dictionary.
+  const std::string samples("\x0A\x0A\x12\x08\x12\x06\x12\x00\x12\x00\x12\x00\x12\x00", 14);
+  EXPECT_EQ(send(samples, ContentCoding::gzip, Signal::profiles).outcome, Outcome::delivered);
+  stop();
+  EXPECT_NE(output_.text().find("total 1 requests: 0 spans 0 metric_points 0 log_records "
+                                "3 profile_samples\n"),
+            std::string::npos)
+      << output_.text();
+}
+
 TEST_F(SinkTest, RefusesWhatIsNotARequest) {
   start();
   EXPECT_EQ(send("\x0A\xFF", ContentCoding::gzip).status, 400);

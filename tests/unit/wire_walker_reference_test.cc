@@ -29,7 +29,8 @@ TEST(WireWalker, TablesHaveEveryFieldOfTheDescriptors) {
   std::vector<std::pair<wire::Message, const google::protobuf::Descriptor*>> open = {
       {wire::Message::export_traces, reference::new_request(Signal::traces)->GetDescriptor()},
       {wire::Message::export_metrics, reference::new_request(Signal::metrics)->GetDescriptor()},
-      {wire::Message::export_logs, reference::new_request(Signal::logs)->GetDescriptor()}};
+      {wire::Message::export_logs, reference::new_request(Signal::logs)->GetDescriptor()},
+      {wire::Message::export_profiles, reference::new_request(Signal::profiles)->GetDescriptor()}};
   while (!open.empty()) {
     const auto [type, descriptor] = open.back();
     open.pop_back();
@@ -63,7 +64,8 @@ TEST(WireWalker, EveryFieldInEveryWireTypeIsJudgedAsTheReferencesDo) {
   };
   std::vector<Place> places = {{wire::Message::export_traces, Signal::traces, {}},
                                {wire::Message::export_metrics, Signal::metrics, {}},
-                               {wire::Message::export_logs, Signal::logs, {}}};
+                               {wire::Message::export_logs, Signal::logs, {}},
+                               {wire::Message::export_profiles, Signal::profiles, {}}};
   for (std::size_t i = 0; i < places.size(); ++i) {
     for (const wire::FieldRule& rule : wire::rules_of(places[i].type)) {
       if (rule.child == wire::Message::none) continue;

@@ -68,6 +68,12 @@ std::vector<ErrorCase> error_cases() {
        WalkError::bad_trace_id, "unmarshal: invalid TraceID length", 10},
       {"span id of a log record", Signal::logs, with_item(nest(10, "s")), WalkError::bad_span_id,
        "unmarshal: invalid SpanID length", 8},
+      {"profile id of 4 bytes", Signal::profiles, with_item(nest(7, "four")),
+       WalkError::bad_profile_id, "unmarshal: invalid ProfileID length", 8},
+      {"span id of a profile's link", Signal::profiles, nest(2, nest(4, nest(2, "s"))),
+       WalkError::bad_span_id, "unmarshal: invalid SpanID length", 6},
+      {"dictionary as a varint", Signal::profiles, "\x10\x01", WalkError::bad_wire_type,
+       "proto: wrong wireType = 0 for field Dictionary", 1},
       {"trace id of an exemplar", Signal::metrics,
        with_item(nest(5, nest(1, nest(5, nest(5, "t"))))), WalkError::bad_trace_id,
        "unmarshal: invalid TraceID length", 14},
@@ -136,6 +142,27 @@ TEST(WireWalker, DataPointsOfAllFiveKindsCount) {
   ASSERT_TRUE(walked.ok()) << describe(walked);
   EXPECT_EQ(walked.items, 10U);
   EXPECT_EQ(broken_promise(Signal::metrics, request), "");
+}
+
+// As the Collector counts: samples, not profiles, and nothing of the dictionary.
+TEST(WireWalker, SamplesOfAllProfilesCount) {
+  const std::string two = nest(2, "") + nest(2, nest(4, "\x01\x02"));
+  const std::string dictionary =
+      nest(2, nest(5, "") + nest(2, nest(3, "")) + nest(6, nest(2, nest(1, "text"))));
+  const std::string request = dictionary + with_item(two) + with_item(two + nest(2, "")) +
+                              with_item(nest(7, std::string(16, 'p'))) + dictionary;
+  const WalkResult walked = walk_export_request(Signal::profiles, request);
+  ASSERT_TRUE(walked.ok()) << describe(walked);
+  EXPECT_EQ(walked.items, 5U);
+  EXPECT_EQ(broken_promise(Signal::profiles, request), "");
+  EXPECT_EQ(walk_export_request(Signal::profiles, dictionary).items, 0U);
+}
+
+// Profiles never had scopes in field 1000.
+TEST(WireWalker, Field1000OfProfilesIsUnknown) {
+  const std::string request = nest(1, nest(1000, nest(2, nest(2, ""))));
+  EXPECT_EQ(walk_export_request(Signal::profiles, request).items, 0U);
+  EXPECT_EQ(broken_promise(Signal::profiles, request), "");
 }
 
 TEST(WireWalker, EmptyRequestsAndEmptyItemsPass) {

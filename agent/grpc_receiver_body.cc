@@ -25,29 +25,31 @@ PlainBody too_large(std::size_t limit_bytes) {
       {}};
 }
 
-PlainBody not_installed(const char* encoding) {
-  return {kRpcUnimplemented,
-          std::string("grpc: Decompressor is not installed for grpc-encoding \"") + encoding + '"',
-          {}};
+/// The coding that the body's first bytes are of; "" without one.
+const char* coding_of(std::string_view body) {
+  if (body.starts_with(kGzip)) return "gzip";
+  if (body.starts_with(kZstd)) return "zstd";
+  if (body.starts_with(kSnappyFramed)) return "x-snappy-framed";
+  return looks_like_zlib(body) ? "zlib" : "";
 }
 
 }  // namespace
 
 PlainBody plain_body(std::string_view body, std::size_t limit_bytes, std::string& inflated) {
-  if (body.starts_with(kZstd)) return not_installed("zstd");
-  if (body.starts_with(kSnappyFramed)) return not_installed("snappy");
-  const bool gzip = body.starts_with(kGzip);
-  if (!gzip && !looks_like_zlib(body)) return {0, {}, body};
+  const std::string_view coding = coding_of(body);
+  if (coding.empty()) return {0, {}, body};
   inflated.clear();
-  switch (decode_content(gzip ? "gzip" : "zlib", body, limit_bytes, inflated)) {
+  switch (decode_content(coding, body, limit_bytes, inflated)) {
     case DecodeError::none:
       return {0, {}, inflated};
     case DecodeError::too_large:
       return too_large(limit_bytes);
     default:
       // Two bytes are weak evidence of zlib: an unknown field may start like that.
-      if (!gzip) return {0, {}, body};
-      return {kRpcInternal, "grpc: failed to decompress the received message: invalid gzip", {}};
+      if (coding == "zlib") return {0, {}, body};
+      return {kRpcInternal,
+              "grpc: failed to decompress the received message: invalid " + std::string(coding),
+              {}};
   }
 }
 

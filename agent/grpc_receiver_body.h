@@ -16,8 +16,9 @@ struct PlainBody {
   std::string_view bytes;  // in `body` or in `inflated`
 };
 
-/// gzip and deflate (zlib) are inflated into `inflated`, which is overwritten; zstd and snappy are
-/// refused as grpc-go does without their decompressors. `limit_bytes` bounds the plain request.
+/// What the Collector's clients send (gzip, zstd, framed snappy) and gRPC's C++ clients (deflate,
+/// which is zlib) is inflated into `inflated`, which is overwritten. `limit_bytes` bounds the plain
+/// request.
 PlainBody plain_body(std::string_view body, std::size_t limit_bytes, std::string& inflated);
 
 }  // namespace holdfast

@@ -10,6 +10,7 @@
 #include "agent/content_coding.h"
 #include "proto/error_details.pb.h"
 #include "proto/status.pb.h"
+#include "tests/support/coded_bodies.h"
 #include "tests/support/grpc_receiver_fixture.h"
 #include "tests/support/payloads.h"
 #include "tests/support/wire_bytes.h"
@@ -134,20 +135,19 @@ TEST_F(GrpcReceiverTest, UnknownMethodsAreUnimplementedWithGrpcGosWords) {
   EXPECT_TRUE(client.call(method(Signal::traces), request_of(1)).status.ok());
 }
 
-TEST_F(GrpcReceiverTest, CodingsOtherThanGzipAndDeflateAreUnimplemented) {
+TEST_F(GrpcReceiverTest, ZstdAndSnappyAreInflatedAsTheCollectorDoes) {
   start();
   GrpcClient client(receiver->port());
-  const std::string snappy_framed("\xFF\x06\x00\x00sNaPpY\x01\x05\x00\x00", 14);
-  const std::pair<std::string, std::string> cases[] = {
-      {encoded(ContentCoding::zstd, request_of(100)),
-       "grpc: Decompressor is not installed for grpc-encoding \"zstd\""},
-      {snappy_framed, "grpc: Decompressor is not installed for grpc-encoding \"snappy\""},
-  };
-  for (const auto& [body, text] : cases) {
+  std::string damaged = encoded(ContentCoding::zstd, request_of(1000));
+  damaged.resize(damaged.size() - 4);
+  for (const std::string& body :
+       {encoded(ContentCoding::zstd, request_of(100)), snappy_framed(request_of(100))}) {
     const GrpcReply reply = client.call(method(Signal::traces), body);
-    EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-    EXPECT_EQ(reply.status.error_message(), text);
+    EXPECT_TRUE(reply.status.ok()) << reply.status.error_message();
   }
+  EXPECT_EQ(stored(Signal::traces), (std::vector<std::string>{request_of(100), request_of(100)}));
+  const GrpcReply reply = client.call(method(Signal::traces), damaged);
+  EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::INTERNAL);
 }
 
 TEST_F(GrpcReceiverTest, DamagedGzipIsAnErrorThatIsNotRetried) {

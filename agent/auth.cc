@@ -110,7 +110,7 @@ class BearerAuthenticator final : public FileAuthenticator {
       known |= CRYPTO_memcmp(one.data(), credentials.data(), one.size()) == 0;
     }
     if (known) return std::nullopt;
-    return "scheme or token does not match";
+    return "provided authorization does not match expected scheme or token";
   }
 
   std::string challenge() const override {

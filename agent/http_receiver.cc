@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "agent/content_coding.h"
+#include "agent/http_path.h"
 #include "agent/http_receiver_answers.h"
 #include "agent/http_receiver_cors.h"
 #include "agent/http_server.h"
@@ -140,7 +141,9 @@ Status Receiver::listen(ByteBudget& budget) {
 
 std::optional<Signal> Receiver::signal_of(const HttpRequest& request) const {
   for (const Signal signal : kSignals) {
-    if (batch_.takes(signal) && request.path() == config_.paths[index_of(signal)]) return signal;
+    if (batch_.takes(signal) && is_path(request.path(), config_.paths[index_of(signal)])) {
+      return signal;
+    }
   }
   return std::nullopt;
 }
@@ -173,9 +176,13 @@ std::optional<HttpResponse> Receiver::verdict(const HttpRequest& head) const {
   const std::string_view coding = head.header("Content-Encoding");
   const std::string_view content_type = head.header("Content-Type");
   if (!is_supported(coding, config_.compression_algorithms)) {
-    return coding_answer(content_type, coding);
+    return coding_answer(encoding_of(content_type), coding);
   }
-  if (!signal_of(head)) return not_found_answer();
+  if (!signal_of(head)) {
+    std::string clean = clean_path(head.path());
+    if (clean == head.path() || !head.path().starts_with('/')) return not_found_answer();
+    return redirect_answer(clean.append(head.query()));
+  }
   if (head.method != "POST") return method_answer();
   if (encoding_of(content_type) == OtlpEncoding::other) return media_type_answer();
   return std::nullopt;

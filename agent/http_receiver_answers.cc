@@ -26,10 +26,10 @@ HttpResponse answer(int status, std::string_view content_type, std::string body)
 HttpResponse rpc_answer(OtlpEncoding encoding, int rpc_code, std::string_view message,
                         std::optional<std::chrono::seconds> retry) {
   const int status = http_status_of(rpc_code);
-  if (encoding == OtlpEncoding::json) {
-    return answer(status, kJson, rpc_status_json(rpc_code, message, retry));
+  if (encoding == OtlpEncoding::protobuf) {
+    return answer(status, kProtobuf, encode_rpc_status(rpc_code, message, retry));
   }
-  return answer(status, kProtobuf, encode_rpc_status(rpc_code, message, retry));
+  return answer(status, kJson, rpc_status_json(rpc_code, message, retry));
 }
 
 }  // namespace
@@ -57,6 +57,13 @@ HttpResponse not_found_answer() {
   return response;
 }
 
+HttpResponse redirect_answer(std::string location) {
+  HttpResponse response;
+  response.status = 307;
+  response.headers.emplace_back("Location", std::move(location));
+  return response;
+}
+
 HttpResponse method_answer() {
   return answer(405, "text/plain", "405 method not allowed, supported: [POST]");
 }
@@ -79,20 +86,12 @@ HttpResponse unavailable_answer(OtlpEncoding encoding, std::string_view message)
 
 HttpResponse unauthenticated_answer(OtlpEncoding encoding, std::string_view message,
                                     const std::string& challenge) {
-  HttpResponse response =
-      encoding == OtlpEncoding::other
-          ? answer(401, "text/plain; charset=utf-8", std::string(message) + "\n")
-          : status_answer(encoding, kRpcUnauthenticated, message);
+  HttpResponse response = status_answer(encoding, kRpcUnauthenticated, message);
   response.headers.emplace_back("WWW-Authenticate", challenge);
   return response;
 }
 
-HttpResponse coding_answer(std::string_view content_type, std::string_view coding) {
-  const OtlpEncoding encoding =
-      content_type.empty() ? OtlpEncoding::json : encoding_of(content_type);
-  if (encoding == OtlpEncoding::other) {  // in which encoding should it be said?
-    return answer(500, kJson, R"({"code": 13, "message": "failed to marshal error message"})");
-  }
+HttpResponse coding_answer(OtlpEncoding encoding, std::string_view coding) {
   return status_answer(encoding, kRpcInvalidArgument,
                        "unsupported Content-Encoding: " + std::string(coding));
 }

@@ -11,7 +11,8 @@
 
 namespace holdfast {
 
-/// The encoding of a request and so of its answer. `other` is neither and gets 415.
+/// The encoding of a request and so of its answer. `other` is neither and gets 415; what goes
+/// before that is said in JSON.
 enum class OtlpEncoding : std::uint8_t { protobuf, json, other };
 
 /// Of a Content-Type; its parameters are not looked at.
@@ -19,6 +20,8 @@ OtlpEncoding encoding_of(std::string_view content_type);
 
 HttpResponse success_answer(OtlpEncoding encoding);
 HttpResponse not_found_answer();
+/// 307: the client may send the same, body included, to `location`.
+HttpResponse redirect_answer(std::string location);
 HttpResponse method_answer();
 HttpResponse media_type_answer();
 
@@ -28,11 +31,11 @@ HttpResponse status_answer(OtlpEncoding encoding, int rpc_code, std::string_view
 /// 503 with Retry-After and the same in the Status: try again soon.
 HttpResponse unavailable_answer(OtlpEncoding encoding, std::string_view message);
 
-/// 401 with WWW-Authenticate; as plain text where the request is in none of OTLP's encodings.
+/// 401 with WWW-Authenticate.
 HttpResponse unauthenticated_answer(OtlpEncoding encoding, std::string_view message,
                                     const std::string& challenge);
 
 /// For a Content-Encoding that is not supported, before anything else of the request is judged.
-HttpResponse coding_answer(std::string_view content_type, std::string_view coding);
+HttpResponse coding_answer(OtlpEncoding encoding, std::string_view coding);
 
 }  // namespace holdfast

@@ -26,7 +26,18 @@ std::string_view HttpRequest::header(std::string_view name) const {
 }
 
 std::string_view HttpRequest::path() const {
-  return std::string_view(target).substr(0, target.find('?'));
+  std::string_view rest = target;
+  if (!rest.starts_with('/')) {  // "http://host/path", as a proxy gets it
+    const std::size_t scheme = rest.find("://");
+    if (scheme != std::string_view::npos) {
+      rest.remove_prefix(std::min(rest.size(), rest.find_first_of("/?", scheme + 3)));
+    }
+  }
+  return rest.substr(0, rest.find('?'));
+}
+
+std::string_view HttpRequest::query() const {
+  return std::string_view(target).substr(std::min(target.size(), target.find('?')));
 }
 
 HttpReply::HttpReply(std::shared_ptr<Session> session) : session_(std::move(session)) {}

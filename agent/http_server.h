@@ -48,8 +48,10 @@ struct HttpRequest {
 
   /// First value of a header, case-insensitive; "" when absent.
   std::string_view header(std::string_view name) const;
-  /// Target without the query.
+  /// Target without the query, nor scheme and host if it names them (RFC 9112, 3.2.2).
   std::string_view path() const;
+  /// From the target's question mark on; "" without one.
+  std::string_view query() const;
 };
 
 struct HttpResponse {

@@ -153,7 +153,9 @@ TEST_F(AuthTest, AnyOfTheTokensIsTaken) {
   EXPECT_EQ(bearer->refuse(""), "missing or empty authorization header: Authorization");
   for (const char* wrong : {"Bearer ", "Bearer on", "Bearer onee", "bearer one", "one",
                             "Bearer one, Bearer twotwo", "Token one"}) {
-    EXPECT_EQ(bearer->refuse(wrong), "scheme or token does not match") << wrong;
+    EXPECT_EQ(bearer->refuse(wrong),
+              "provided authorization does not match expected scheme or token")
+        << wrong;
   }
   EXPECT_EQ(bearer->challenge(), "Bearer");
   EXPECT_EQ(bearer->metadata_key(), "authorization");

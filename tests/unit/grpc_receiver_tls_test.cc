@@ -142,7 +142,8 @@ TEST_F(GrpcReceiverAuthTest, StrangersAreRefusedBeforeTheirMessageIsRead) {
   EXPECT_EQ(missing.status.error_message(), "missing or empty authorization header: Authorization");
   const GrpcReply wrong = call("authorization", "Bearer token", large);
   EXPECT_EQ(wrong.status.error_code(), StatusCode::UNAUTHENTICATED);
-  EXPECT_EQ(wrong.status.error_message(), "scheme or token does not match");
+  EXPECT_EQ(wrong.status.error_message(),
+            "provided authorization does not match expected scheme or token");
   EXPECT_LT(stats_of(Signal::traces).wire_bytes, 1000U);
   EXPECT_EQ(stored(Signal::traces).size(), 1U);
 }

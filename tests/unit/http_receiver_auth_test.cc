@@ -39,10 +39,12 @@ TEST_F(HttpReceiverAuthTest, StrangersGet401InTheirEncoding) {
   const RawResponse wrong =
       exchange(http_post("{}", kJsonType, authorization("Bearer token"), "/v1/nothing"));
   EXPECT_EQ(wrong.status, 401);
-  EXPECT_EQ(wrong.body, R"({"code":16,"message":"scheme or token does not match"})");
+  EXPECT_EQ(
+      wrong.body,
+      R"({"code":16,"message":"provided authorization does not match expected scheme or token"})");
   const RawResponse text = exchange("GET / HTTP/1.1\r\nHost: agent\r\n\r\n");
   EXPECT_EQ(text.status, 401);
-  EXPECT_EQ(text.header("Content-Type"), "text/plain; charset=utf-8");
+  EXPECT_EQ(text.header("Content-Type"), kJsonType);
   EXPECT_EQ(stored(), std::vector<std::string>{});
 }
 

@@ -49,13 +49,37 @@ TEST_F(HttpReceiverTest, PathsRow) {
   EXPECT_EQ(200, one.exchange(http_post("", kProtobufType, "", "/v1/logs")).status);
   EXPECT_EQ(200, one.exchange(http_post("", kProtobufType, "", "/v1/logs?a=b")).status);
   for (const char* target : {"/v1/metrics", "/v1/traces/", "/", "/v1", "/V1/traces", "/v1/traces2",
-                             "/v1development/profiles", "//v1/traces", "*"}) {
+                             "/v1development/profiles", "/v1%2Ftraces", "*"}) {
     const RawResponse response = one.exchange(http_post("x", kProtobufType, "", target));
     EXPECT_EQ(404, response.status) << target;
     EXPECT_EQ("404 page not found\n", response.body);
     EXPECT_EQ("text/plain; charset=utf-8", response.header("Content-Type"));
     EXPECT_EQ("nosniff", response.header("X-Content-Type-Options"));
   }
+}
+
+TEST_F(HttpReceiverTest, APathThatIsNotCleanIsSentToTheOneThatIs) {
+  start();
+  RawHttpClient one = client();
+  const RawResponse slashes =
+      one.exchange(http_post("x", kProtobufType, "", "//v1/traces?a=/b//c"));
+  EXPECT_EQ(307, slashes.status);
+  EXPECT_EQ("/v1/traces?a=/b//c", slashes.header("Location"));
+  EXPECT_EQ("", slashes.body);
+  EXPECT_EQ("/elsewhere",
+            one.exchange(http_post("x", kProtobufType, "", "/v1/../elsewhere")).header("Location"));
+  EXPECT_EQ(0U, stored().size());
+}
+
+TEST_F(HttpReceiverTest, PathsMayBeEscapedOrWhole) {
+  start();
+  RawHttpClient one = client();
+  for (const char* target :
+       {"/v1/%74races", "http://agent/v1/traces", "http://agent:4318/v1/traces?a"}) {
+    EXPECT_EQ(200, one.exchange(http_post(spans_request(1), kProtobufType, "", target)).status)
+        << target;
+  }
+  EXPECT_EQ(404, one.exchange(http_post("x", kProtobufType, "", "http://agent")).status);
 }
 
 TEST_F(HttpReceiverTest, PathsCanBeConfigured) {
@@ -158,7 +182,7 @@ TEST_F(HttpReceiverTest, ContentEncodingRowUnsupported) {
   }
   // It is judged first: before the path and before the content type.
   EXPECT_EQ(400, one.exchange(http_post("x", kProtobufType, coded("br"), "/nowhere")).status);
-  EXPECT_EQ(500, one.exchange(http_post("x", "text/plain", coded("br"))).status);
+  EXPECT_EQ(400, one.exchange(http_post("x", "text/plain", coded("br"))).status);
 }
 
 TEST_F(HttpReceiverTest, ContentEncodingRowCorruptBodies) {

@@ -82,7 +82,7 @@ TEST_F(IngestTest, ProfilesRequestsNeverShareARecord) {
   LogOptions options;
   options.directory = directory.path() + "/profiles";
   options.free_bytes_min = 0;
-  auto opened = Log::open(posix_filesystem(), clock, options, {"up"});
+  auto opened = Log::open(posix_filesystem(), clock, options, {{"up"}});
   ASSERT_TRUE(opened.ok());
   logs[index_of(Signal::profiles)] = opened->get();
   IngestBatch batch(logs);

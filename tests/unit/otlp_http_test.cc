@@ -72,7 +72,7 @@ TEST(OtlpHttp, IdentityHasNoContentEncodingAndEmptyBodyIsSent) {
 TEST(OtlpHttp, EachSignalHasItsUrl) {
   ScriptedUpstream upstream([](const UpstreamRequest&) { return otlp_ok(); });
   OtlpHttpOptions options;
-  options.urls = {upstream.url("/t"), upstream.url("/m"), upstream.url("/l")};
+  options.urls = {upstream.url("/t"), upstream.url("/m"), upstream.url("/l"), upstream.url("/p")};
   for (const Signal signal : kSignals) {
     EXPECT_EQ(make_otlp_http_exporter(options, signal)->send({.body = "b"}, {}).outcome,
               Outcome::delivered);
@@ -80,6 +80,7 @@ TEST(OtlpHttp, EachSignalHasItsUrl) {
   EXPECT_TRUE(upstream.requests().at(0).head.starts_with("POST /t "));
   EXPECT_TRUE(upstream.requests().at(1).head.starts_with("POST /m "));
   EXPECT_TRUE(upstream.requests().at(2).head.starts_with("POST /l "));
+  EXPECT_TRUE(upstream.requests().at(3).head.starts_with("POST /p "));
 }
 
 TEST(OtlpHttp, ConnectionIsKept) {

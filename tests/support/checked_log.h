@@ -33,7 +33,10 @@ class CheckedLog {
 
   static LogOptions small_options();
 
+  /// The readers' names say what they skip: see spec_of().
   void open(const LogOptions& options, const std::vector<std::string>& readers);
+  /// False: not now, nothing was done.
+  bool set_readers(const std::vector<std::string>& readers);
   /// One append of a record for each size.
   void append(const std::vector<std::uint32_t>& sizes);
   void claim(std::string_view reader, const ClaimLimits& limits = {});
@@ -79,6 +82,7 @@ class CheckedLog {
   void check_refusal(std::uint64_t bytes, const Before& before);
   bool could_not_be_deleted(const ModelSegment& segment) const;
   bool is_in_window(const ModelSegment& segment) const;
+  bool is_all_skipped(const ModelReader& reader, std::uint64_t first_seq) const;
   std::vector<std::uint32_t> expected_claim(const ModelReader& reader, const ClaimLimits& limits,
                                             bool& more) const;
   // checked_log_life.cc
@@ -95,6 +99,8 @@ class CheckedLog {
   bool take_up_segment(std::uint64_t& first_seq, ModelSegment& segment);
   void forget_numbers();
   void take_up_readers(const std::vector<std::string>& names);
+  void take_up_reader(const ReaderStats& shown);
+  void note_unsettled();
   bool is_in_log(const ModelRecord& record) const;
   void check_nothing_lost();
   void note_quarantined(const QuarantineEntry& entry);

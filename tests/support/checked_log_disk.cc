@@ -132,6 +132,7 @@ bool CheckedLog::drop_segment(std::uint64_t first_seq, DropReason reason) {
     model_.records.at(at->second).dropped = true;
     for (ModelReader& reader : model_.readers) {
       if (!reader.configured || at->first < reader.acknowledged) continue;
+      if (!reader.wants(model_.records.at(at->second))) continue;
       waited_for = true;
       const auto claimed =
           std::find_if(reader.claimed.begin(), reader.claimed.end(),
@@ -176,7 +177,7 @@ void CheckedLog::open(const LogOptions& options, const std::vector<std::string>&
   // The agent makes the root first.
   const std::string root = options_.directory.substr(0, options_.directory.rfind('/'));
   static_cast<void>(fs_.make_directories(root, 0750));
-  auto opened = Log::open(fs_, clock_, options_, readers_named(readers));
+  auto opened = Log::open(fs_, clock_, options_, specs_of(readers));
   if (stopped()) return;
   if (!opened) {
     expect(fs_.failures() != failures, "a start failed: " + opened.error().message);
@@ -260,51 +261,6 @@ void CheckedLog::forget_numbers() {
   });
 }
 
-void CheckedLog::take_up_readers(const std::vector<std::string>& names) {
-  const LogStats stats = log_->stats();
-  for (ModelReader& reader : model_.readers) {
-    if (power_was_lost_) reader.written_cursor = reader.durable_cursor;
-    if (std::find(names.begin(), names.end(), reader.name) == names.end()) {
-      reader.configured = false;
-    }
-  }
-  for (const ReaderStats& shown : stats.readers) {
-    ModelReader& reader = model_.reader(shown.name);
-    const std::string what =
-        "the cursor of " + reader.name + " is " + std::to_string(shown.next_seq) + ", ";
-    expect(shown.next_seq >= reader.written_cursor,
-           what + "at least " + std::to_string(reader.written_cursor) + " was written");
-    const std::uint64_t most = std::max(reader.acknowledged, reader.furthest);
-    expect(shown.next_seq <= most, what + "only " + std::to_string(most) + " was acknowledged");
-    if (!reader.configured) {  // it was away: what went meanwhile is not its loss
-      for (const std::uint32_t id : std::set<std::uint32_t>(model_.unsettled)) {
-        const ModelRecord& record = model_.records.at(id);
-        const bool there = record.seq >= shown.next_seq && is_in_log(record);
-        if (!there) model_.settle(id, model_.bit(reader));
-      }
-    }
-    reader.configured = true;
-    reader.furthest = reader.acknowledged = reader.cursor = reader.position = shown.next_seq;
-    reader.written_cursor = shown.next_seq;
-    if (power_was_lost_) reader.durable_cursor = shown.next_seq;
-    reader.claimed.clear();
-    reader.drops = {};
-    const DropCounts whole = model_.pending(reader);
-    expect(shown.pending_records >= whole.records && shown.pending_items >= whole.items,
-           "whole records on the disk are not pending for " + reader.name);
-    reader.phantoms.records = shown.pending_records - whole.records;
-    reader.phantoms.items = shown.pending_items - whole.items;
-    expect_equal(shown.recovered_items, shown.pending_items, "the number of recovered items");
-  }
-  for (const auto& [seq, id] : model_.log) {
-    const ModelRecord& record = model_.records.at(id);
-    // Of one whose segment has gone, all of then were told: its stale blocks are owed to nobody.
-    if (record.dropped || record.fate != ModelRecord::Fate::stored || record.seq != seq) continue;
-    const std::uint32_t wanted = model_.configured_bits();
-    if ((record.settled & wanted) != wanted) model_.unsettled.insert(id);
-  }
-}
-
 bool CheckedLog::is_in_log(const ModelRecord& record) const {
   const auto found = model_.log.find(record.seq);
   return found != model_.log.end() && found->second == record.id;
@@ -317,7 +273,7 @@ void CheckedLog::check_nothing_lost() {
     const ModelRecord& record = model_.records.at(id);
     const bool there = is_in_log(record);
     for (const ModelReader& reader : model_.readers) {
-      if (!reader.configured || (record.settled & model_.bit(reader)) != 0) continue;
+      if ((model_.wanted_bits(record) & ~record.settled & model_.bit(reader)) == 0) continue;
       if (there && record.seq >= reader.acknowledged) continue;
       const bool documented = power_was_lost_ && !record.durable;
       expect(documented, "record " + std::to_string(record.seq) + " is lost for " + reader.name);

@@ -66,6 +66,90 @@ void CheckedLog::doom_unsynced() {
   for (const auto& [seq, id] : model_.log) model_.records.at(id).appended_ns = INT64_MAX;
 }
 
+// ---- readers that come and go -----------------------------------------------------------------
+
+void CheckedLog::take_up_readers(const std::vector<std::string>& names) {
+  for (ModelReader& reader : model_.readers) {
+    if (power_was_lost_) reader.written_cursor = reader.durable_cursor;
+    if (std::find(names.begin(), names.end(), reader.name) == names.end()) {
+      reader.configured = false;
+    }
+  }
+  for (const ReaderStats& shown : log_->stats().readers) take_up_reader(shown);
+  note_unsettled();
+}
+
+void CheckedLog::take_up_reader(const ReaderStats& shown) {
+  ModelReader& reader = model_.reader(shown.name);
+  const std::string what =
+      "the cursor of " + reader.name + " is " + std::to_string(shown.next_seq) + ", ";
+  expect(shown.next_seq >= reader.written_cursor,
+         what + "at least " + std::to_string(reader.written_cursor) + " was written");
+  const std::uint64_t most = std::max(reader.acknowledged, reader.furthest);
+  expect(shown.next_seq <= most, what + "only " + std::to_string(most) + " was acknowledged");
+  if (!reader.configured) {  // it was away: what went meanwhile is not its loss
+    for (const std::uint32_t id : std::set<std::uint32_t>(model_.unsettled)) {
+      const ModelRecord& record = model_.records.at(id);
+      const bool there = record.seq >= shown.next_seq && is_in_log(record);
+      if (!there) model_.settle(id, model_.bit(reader));
+    }
+  }
+  reader.configured = true;
+  reader.furthest = reader.acknowledged = reader.cursor = reader.position = shown.next_seq;
+  reader.written_cursor = shown.next_seq;
+  if (power_was_lost_) reader.durable_cursor = shown.next_seq;
+  reader.claimed.clear();
+  reader.drops = {};
+  const DropCounts whole = model_.pending(reader);
+  expect(shown.pending_records >= whole.records && shown.pending_items >= whole.items,
+         "whole records on the disk are not pending for " + reader.name);
+  reader.phantoms.records = shown.pending_records - whole.records;
+  reader.phantoms.items = shown.pending_items - whole.items;
+  expect_equal(shown.recovered_items, shown.pending_items, "the number of recovered items");
+}
+
+void CheckedLog::note_unsettled() {
+  for (const auto& [seq, id] : model_.log) {
+    const ModelRecord& record = model_.records.at(id);
+    // Of one whose segment has gone, all of then were told: its stale blocks are owed to nobody.
+    if (record.dropped || record.fate != ModelRecord::Fate::stored || record.seq != seq) continue;
+    const std::uint32_t wanted = model_.wanted_bits(record);
+    if ((record.settled & wanted) != wanted) model_.unsettled.insert(id);
+  }
+}
+
+bool CheckedLog::set_readers(const std::vector<std::string>& names) {
+  if (!runs()) return false;
+  // What could not be deleted is on the disk, and not in the log: a start would bring it back.
+  if (fs_.failed_unlinks().size() != failed_unlinks_at_open_) return false;
+  const Before before = this->before();
+  const auto is_named = [&](const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  for (ModelReader& reader : model_.readers) {  // as a drain that is stopped
+    if (reader.configured && !is_named(reader.name)) rewind(reader.name);
+  }
+  if (!runs()) return false;
+  std::string line = "readers:";
+  for (const std::string& name : names) line += " " + name;
+  tell(line);
+  const Status set = log_->set_readers(specs_of(names));
+  expect(set.ok(), "readers were refused");
+  const bool disturbed = failed_since(before) || stopped();
+  for (ModelReader& reader : model_.readers) {
+    if (!reader.configured || is_named(reader.name)) continue;
+    reader.configured = false;
+    if (!disturbed) reader.written_cursor = reader.durable_cursor = reader.cursor;
+  }
+  if (stopped()) return true;
+  for (const ReaderStats& shown : log_->stats().readers) {
+    if (!model_.reader(shown.name).configured) take_up_reader(shown);
+  }
+  note_unsettled();
+  check_stats(log_->stats());
+  return true;
+}
+
 void CheckedLog::close() {
   if (!runs()) return;
   const Before before = this->before();

@@ -34,6 +34,7 @@ struct ModelRecord {
   std::uint32_t settled = 0;  // a bit for each reader that has it or was told of its loss
 
   std::uint32_t items() const { return 1 + id % 7; }
+  std::uint16_t source() const { return static_cast<std::uint16_t>(id / 2 % 3); }
   std::string stored_bytes() const;
   std::string extension() const;
 };
@@ -54,6 +55,7 @@ struct ModelReader {
   };
   std::string name;
   bool configured = false;
+  std::uint16_t skipped = 0;         // the source that it skips; 0: none
   std::uint64_t acknowledged = 0;    // all below are done with
   std::uint64_t cursor = 0;          // what the log says of that; damage may hold it back
   std::uint64_t furthest = 0;        // where its cursor can be at most
@@ -65,7 +67,13 @@ struct ModelReader {
   // Counted by the log from headers or seals whose records are not whole, none of them stored for
   // good: items and records that are to be counted as corrupt or dropped one day.
   DropCounts phantoms;
+
+  bool wants(const ModelRecord& record) const { return skipped == 0 || record.source() != skipped; }
 };
+
+/// "a-2" skips source 2, in every life; a name without a dash skips nothing.
+ReaderSpec spec_of(const std::string& name);
+std::vector<ReaderSpec> specs_of(const std::vector<std::string>& names);
 
 struct LogModel {
   std::uint32_t next_id = 1;
@@ -84,6 +92,8 @@ struct LogModel {
   ModelReader& reader(std::string_view name);
   std::uint32_t bit(const ModelReader& reader) const;
   std::uint32_t configured_bits() const;
+  /// Of those that are configured and want it.
+  std::uint32_t wanted_bits(const ModelRecord& record) const;
   void settle(std::uint32_t id, std::uint32_t bits);
   /// The segment that holds this number, nullptr if none does.
   const ModelSegment* segment_of(std::uint64_t seq) const;

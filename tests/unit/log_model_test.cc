@@ -22,8 +22,9 @@ using Operation = SimulatedFileSystem::Operation;
 
 class RandomRun {
  public:
-  explicit RandomRun(std::uint64_t seed)
-      : random_(seed), fs_(SimulatedDisk(seed)), log_(fs_, clock_) {
+  /// `routed`: some readers skip sources, and readers come and go while the log is open.
+  RandomRun(std::uint64_t seed, bool routed)
+      : routed_(routed), random_(seed), fs_(SimulatedDisk(seed)), log_(fs_, clock_) {
     options_ = CheckedLog::small_options();
     options_.durability = one_of({Durability::batch, Durability::batch, Durability::batch,
                                   Durability::interval, Durability::none});
@@ -67,6 +68,12 @@ class RandomRun {
     options_.read_age_max = std::chrono::seconds(one_of({120, 18 * 3600}));
     readers_ = one_of<std::vector<std::string>>(
         {{"a"}, {"a"}, {"a", "b"}, {"a", "b"}, {"b", "c"}, {"a", "b", "c"}, {}});
+    if (routed_) readers_ = some_routes();
+  }
+
+  std::vector<std::string> some_routes() {
+    return one_of<std::vector<std::string>>(
+        {{"a-1", "b-2"}, {"a-1", "b-2"}, {"a-1", "b-2", "c"}, {"b-2", "c"}, {"a-1"}});
   }
 
   void open() {
@@ -132,6 +139,12 @@ class RandomRun {
   }
 
   void act() {
+    if (routed_ && one_in(12)) {
+      fs_.heal();
+      const std::vector<std::string> readers = some_routes();
+      if (log_.set_readers(readers)) readers_ = readers;
+      return;
+    }
     const std::uint64_t dice = below(100);
     if (dice < 36) return append();
     if (dice < 46) return pass();
@@ -191,6 +204,7 @@ class RandomRun {
     }
   }
 
+  const bool routed_;
   std::mt19937_64 random_;
   ManualClock clock_;
   SimulatedFileSystem fs_;
@@ -206,13 +220,13 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
-void run_seeds(std::uint64_t first, std::uint64_t count) {
+void run_seeds(std::uint64_t first, std::uint64_t count, bool routed = false) {
   std::uint64_t changes = 0;
   std::uint64_t crashes = 0;
   std::uint64_t faults = 0;
   int failed = 0;
   for (std::uint64_t seed = first; seed < first + count && failed < 5; ++seed) {
-    RandomRun run(seed);
+    RandomRun run(seed, routed);
     run.run();
     changes += run.changes();
     crashes += run.crashes();
@@ -234,6 +248,12 @@ TEST(LogModelTest, RandomRunsDoWhatTheModelSays) {
 
 TEST(LogModelTest, LongRunOfRandomStepsDoesWhatTheModelSays) {
   run_seeds(from_environment("HOLDFAST_SEED", 10'000), from_environment("HOLDFAST_SEEDS", 20'000));
+}
+
+TEST(LogModelTest, RandomRunsWithRoutesDoWhatTheModelSays) {
+  const bool one = std::getenv("HOLDFAST_SEED") != nullptr;
+  run_seeds(from_environment("HOLDFAST_SEED", 1), from_environment("HOLDFAST_SEEDS", one ? 1 : 500),
+            true);
 }
 
 TEST(LogModelTest, SeedsThatFailedOncePass) {

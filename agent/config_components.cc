@@ -120,7 +120,10 @@ std::string components_yaml() {
       out += fmt::format("    - name: {}\n      stability:\n", component.name);
       if (component.per_signal) {
         for (const Signal signal : kSignals) {
-          out += fmt::format("        {}: {}\n", name_of(signal), component.stability);
+          const bool profiles = signal == Signal::profiles;
+          if (profiles && component.name == "batch") continue;  // has no effect there
+          out += fmt::format("        {}: {}\n", name_of(signal),
+                             profiles ? "Alpha" : component.stability);
         }
       } else {
         out += fmt::format("        extension: {}\n", component.stability);

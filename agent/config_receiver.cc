@@ -71,10 +71,13 @@ void check_paths(const Value& value, const HttpReceiverConfig& http) {
   for (const Signal signal : kSignals) {
     for (const Signal other : kSignals) {
       if (index_of(other) >= index_of(signal)) break;
-      if (http.paths[index_of(signal)] != http.paths[index_of(other)]) continue;
-      value.fail_at(fmt::format("{}_url_path", name_of(signal)),
-                    fmt::format("{} is the path of {} too", quoted(http.paths[index_of(signal)]),
-                                name_of(other)));
+      const std::string& path = http.paths[index_of(signal)];
+      if (path != http.paths[index_of(other)]) continue;
+      // The path of profiles has no key.
+      const auto [wrong, right] =
+          signal == Signal::profiles ? std::pair(other, signal) : std::pair(signal, other);
+      value.fail_at(fmt::format("{}_url_path", name_of(wrong)),
+                    fmt::format("{} is the path of {} too", quoted(path), name_of(right)));
     }
   }
 }

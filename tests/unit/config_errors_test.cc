@@ -118,6 +118,9 @@ TEST(ConfigErrorsTest, ReceiverFaultsAreNamed) {
        "yaml:6:35: " + h + "keep_alives_enabled: must be true or false, but is \"yes\""},
       {http("logs_url_path: /v1/traces"),
        "yaml:6:29: " + h + "logs_url_path: \"/v1/traces\" is the path of traces too"},
+      {http("metrics_url_path: /v1development/profiles"),
+       "yaml:6:32: " + h +
+           "metrics_url_path: \"/v1development/profiles\" is the path of profiles too"},
       {http("cors: {allowed_origins: all}"),
        "yaml:6:38: " + h + "cors::allowed_origins: must be a list, but is \"all\""},
       {http("response_headers: {\"a b\": c}"),

@@ -318,6 +318,9 @@ TEST(ConfigTest, ComponentsAreListedAsYaml) {
   EXPECT_EQ(yaml.rfind("buildinfo:\n    command: holdfast\n    version: ", 0), 0U);
   EXPECT_NE(yaml.find("receivers:\n    - name: otlp\n      stability:\n        traces: Beta\n"),
             std::string::npos);
+  EXPECT_NE(yaml.find("        logs: Beta\n        profiles: Alpha\nprocessors:\n"),
+            std::string::npos);
+  EXPECT_NE(yaml.find("        logs: Beta\n    - name: memory_limiter\n"), std::string::npos);
   for (const char* name : {"batch", "memory_limiter", "otlp_http", "debug", "nop", "disk_buffer",
                            "file_storage", "health_check", "pprof", "zpages"}) {
     EXPECT_NE(yaml.find("    - name: " + std::string(name) + "\n"), std::string::npos) << name;

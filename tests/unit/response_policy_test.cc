@@ -106,7 +106,8 @@ TEST(PartialSuccess, ReadFromProtobufAndJson) {
   const std::string protobuf("\x0A\x07\x08\x05\x12\x03why", 9);
   EXPECT_EQ(judge(200, "application/x-protobuf", protobuf).rejected_items, 5U);
   EXPECT_EQ(judge(200, "application/x-protobuf", protobuf).message, "why");
-  for (const char* key : {"rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"}) {
+  for (const char* key :
+       {"rejectedSpans", "rejectedDataPoints", "rejectedLogRecords", "rejectedProfiles"}) {
     for (const char* value : {"5", "\"5\""}) {
       const std::string json = std::string(R"({"partialSuccess":{")") + key + "\":" + value +
                                R"(,"errorMessage":"why"}})";

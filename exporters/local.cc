@@ -19,13 +19,14 @@ struct ItemShape {
   std::uint64_t name_field;
   std::uint64_t attributes_field;
   std::uint64_t body_field;
+  std::uint64_t samples_field;  // counted
 };
 
 constexpr std::array<ItemShape, kSignalCount> kShapes{{
-    {"Traces", "resource spans", "spans", "span", 5, 9, 0},
-    {"Metrics", "resource metrics", "data points", "metric", 1, 0, 0},
-    {"Logs", "resource logs", "log records", "log record", 3, 6, 5},
-    {"Profiles", "resource profiles", "sample records", "profile", 0, 0, 0},
+    {"Traces", "resource spans", "spans", "span", 5, 9, 0, 0},
+    {"Metrics", "resource metrics", "data points", "metric", 1, 0, 0, 0},
+    {"Logs", "resource logs", "log records", "log record", 3, 6, 5, 0},
+    {"Profiles", "resource profiles", "sample records", "profile", 0, 0, 0, 2},
 }};
 
 /// Calls `visit` with the bytes of each field `number`.
@@ -58,6 +59,11 @@ std::string item_line(const ItemShape& shape, std::string_view item, bool attrib
   if (shape.body_field != 0) {
     for_each(item, shape.body_field,
              [&](std::string_view body) { line.append(1, ' ') += any_value(body); });
+  }
+  if (shape.samples_field != 0) {
+    std::uint64_t samples = 0;
+    for_each(item, shape.samples_field, [&](std::string_view) { ++samples; });
+    line += " samples=" + std::to_string(samples);
   }
   if (!attributes || shape.attributes_field == 0) return line;
   for_each(item, shape.attributes_field, [&](std::string_view attribute) {

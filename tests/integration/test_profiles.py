@@ -142,6 +142,24 @@ def test_json_means_what_it_says_and_comes_out_of_the_buffer_again(agent, upstre
     assert [request.message for request in upstream.requests("profiles")] == [wanted, wanted]
 
 
+@pytest.mark.parametrize("form", ["json", "proto"])
+def test_export_and_import_keep_requests_apart(make_agent, upstream, tmp_path, form):
+    sent = make_bodies(4)
+    first = make_agent("first", upstream_url="http://127.0.0.1:9", config=WITH_PROFILES).start()
+    send_all(first, sent)
+    assert first.stop() == 0
+    exported = tool(first, "export", "--format", form, "--output", tmp_path)
+    assert exported.returncode == 0, exported
+    second = make_agent("second", config=WITH_PROFILES)
+    second.buffer_directory.mkdir()
+    options = [] if form == "json" else ["--signal", "profiles"]
+    imported = tool(second, "import", *options, tmp_path / f"profiles.{'jsonl' if form == 'json' else 'pb'}")
+    assert imported.stdout.startswith(b"4 requests with 12 items stored, 0 bad"), imported
+    second.start()
+    assert upstream.wait_for(lambda u: len(u.received) >= 4)
+    assert [request.message for request in upstream.requests("profiles")] == [otlp.parse("profiles", b) for b in sent]
+
+
 def test_without_a_pipeline_nobody_knows_of_them(make_agent):
     agent = make_agent().start()
     body = otlp.make_request("profiles", [1])

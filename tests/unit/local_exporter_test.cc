@@ -57,6 +57,10 @@ TEST(DebugExporter, NormalNamesItemsAndDetailedTheirAttributes) {
   const std::string record = field(3, "WARN") + field(5, field(1, "it rains"));
   EXPECT_EQ(lines_of(DebugVerbosity::detailed, Signal::logs, request_of(record)).at(1),
             "log record WARN it rains");
+  EXPECT_EQ(
+      lines_of(DebugVerbosity::detailed, Signal::profiles, request_of(field(2, "") + field(2, "")))
+          .at(1),
+      "profile samples=2");
   EXPECT_EQ(lines_of(DebugVerbosity::normal, Signal::metrics, request_of(field(1, "up"))).at(1),
             "metric up");
 }

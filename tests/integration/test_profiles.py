@@ -60,7 +60,8 @@ def agent(make_agent):
 @pytest.mark.parametrize("compression", ["gzip", "none", "zstd"])
 def test_requests_arrive_one_by_one_as_they_were_sent(make_agent, upstream, compression):
     agent = make_agent(config=WITH_PROFILES, exporter={"compression": compression}).start()
-    sent = send_all(agent, make_bodies(12))
+    of_a_later_version = make_bodies(1)[0] + b"\xFA\x3E\x03new"  # field 1007
+    sent = send_all(agent, [*make_bodies(11), of_a_later_version])
     assert upstream.wait_for(lambda u: len(u.received) >= len(sent))
     assert bodies_of(upstream) == sent
     agent.wait_empty()

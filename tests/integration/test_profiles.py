@@ -9,7 +9,8 @@ import pytest
 import requests
 
 import otlp
-from agent import wait_until
+from agent import free_ports, wait_until
+from collector import real_collector
 from grpc_upstream import GrpcUpstream
 from load import Load, new_ids
 from segments import SIGNAL_TAGS
@@ -186,3 +187,36 @@ def test_bad_bytes_are_refused_in_the_collectors_words(agent):
         call(agent, struct.pack("BB", 0x10, 1))
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert refused.value.details() == "proto: wrong wireType = 0 for field Dictionary"
+
+
+def started_collector(tmp_path, name, upstream_url, compression):
+    """The real Collector, started, with a pipeline of profiles, and the URL of its receiver."""
+    [port] = free_ports(1)
+    runner = real_collector(tmp_path / name, {
+        "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
+        "exporters": {"otlp_http": {"endpoint": upstream_url, "compression": compression}},
+        "service": {"telemetry": {"metrics": {"level": "none"}},
+                    "pipelines": {"profiles": {"receivers": ["otlp"], "exporters": ["otlp_http"]}}},
+    }, [port], ["--feature-gates=service.profilesSupport"])
+    return runner.start(), f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_between_two_collectors_each_sample_still_leads_to_its_function(make_agent, upstream, tmp_path, compression):
+    """In whatever order, and whatever the Collectors have made of the dictionary."""
+    bodies = make_bodies(30)
+    behind, behind_url = started_collector(tmp_path, "behind", upstream.url, compression)
+    agent = make_agent(upstream_url=behind_url, config=WITH_PROFILES).start()
+    ahead, ahead_url = started_collector(tmp_path, "ahead", agent.http_url, compression)
+    try:
+        for body in bodies:
+            answer = requests.post(ahead_url + otlp.HTTP_PATHS["profiles"], body, headers=PROTOBUF, timeout=10)
+            assert answer.status_code == 200
+        wanted = sorted(i for body in bodies for i in otlp.ids_of("profiles", otlp.parse("profiles", body)))
+        assert upstream.wait_for(lambda u: sum(len(r.ids) for r in u.received) >= len(wanted))
+        assert ahead.stop() == agent.stop() == behind.stop() == 0
+        assert sorted(upstream.ids()) == wanted
+    finally:
+        ahead.kill()
+        behind.kill()

@@ -51,7 +51,7 @@ def debian_root(dependencies):
 
 
 class Machine:
-    """Boots when it is made; runs until close(). What it shows of this machine is `share`, as /share, to be read."""
+    """Runs from boot() to close(). The directory `share` of this machine is its /share, to be read."""
 
     def __init__(self, root, directory, share):
         self.root = pathlib.Path(directory) / "root"
@@ -61,7 +61,7 @@ class Machine:
             layer.mkdir(parents=True)
         run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={root},upperdir={layers[0]},workdir={layers[1]}", self.root)
         self._log = open(pathlib.Path(directory) / "machine.log", "wb")
-        self.boot()
+        self._container = None
 
     def boot(self):
         self._container = subprocess.Popen(
@@ -110,7 +110,7 @@ class Machine:
         self._container.wait(60)
 
     def close(self):
-        if self._container.poll() is None:
+        if self._container is not None and self._container.poll() is None:
             os.kill(int(self._leader()), signal.SIGKILL)
             self._container.wait(60)
         run("umount", self.root)

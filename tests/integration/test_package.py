@@ -48,9 +48,12 @@ def share(package, tmp_path_factory):
 def machine(package, share, tmp_path):
     dependencies = run("dpkg-deb", "--field", package, "Depends").strip()
     machine = Machine(debian_root(dependencies), tmp_path / "machine", share)
-    yield machine
-    print(machine.run("journalctl", "--unit=holdfast", "--no-pager", check=False).stdout[-6000:])
-    machine.close()
+    try:
+        machine.boot()
+        yield machine
+        print(machine.run("journalctl", "--unit=holdfast", "--no-pager", check=False).stdout[-6000:])
+    finally:
+        machine.close()
 
 
 class Service:

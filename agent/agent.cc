@@ -6,6 +6,7 @@
 #include "agent/grpc_library.h"
 #include "agent/logging.h"
 #include "agent/own_resource.h"
+#include "agent/routes.h"
 #include "buffer/clock.h"
 #include "buffer/filesystem.h"
 
@@ -80,25 +81,26 @@ Status Agent::open_buffer() {
   lock_ = std::move(*lock);
   log(LogLevel::info, "buffering on disk",
       {{"directory", buffer.directory}, {"chosen_by", buffer.directory_source}});
-  for (const PipelineConfig& pipeline : config_.pipelines) {
-    if (Status opened = open_log(pipeline); !opened) return opened;
+  for (const Signal signal : kSignals) {
+    if (readers_of(config_, signal).empty()) continue;
+    if (Status opened = open_log(signal); !opened) return opened;
   }
   telemetry_.logs = log_pointers_;
   return {};
 }
 
-Status Agent::open_log(const PipelineConfig& pipeline) {
-  const std::size_t index = index_of(pipeline.signal);
+Status Agent::open_log(Signal signal) {
+  const std::size_t index = index_of(signal);
   LogOptions options = config_.buffer.logs[index];
   telemetry_.capacity_bytes[index] = options.folder_bytes_max;
   telemetry_.free_bytes_min = std::max(telemetry_.free_bytes_min, options.free_bytes_min);
-  options.report = [signal = pipeline.signal](std::string_view message, std::string_view detail) {
+  options.report = [signal](std::string_view message, std::string_view detail) {
     log(LogLevel::warn, message, {{"signal", name_of(signal)}, {"detail", detail}});
   };
   auto opened = Log::open(posix_filesystem(), system_clock(), std::move(options),
-                          readers_named(pipeline.exporters));
+                          readers_of(config_, signal));
   if (!opened) {
-    return Error{opened.error().code, "the buffer of " + std::string(name_of(pipeline.signal)) +
+    return Error{opened.error().code, "the buffer of " + std::string(name_of(signal)) +
                                           " cannot be opened: " + opened.error().message};
   }
   logs_[index] = std::move(*opened);
@@ -106,7 +108,7 @@ Status Agent::open_log(const PipelineConfig& pipeline) {
   for (const ReaderStats& reader : logs_[index]->stats().readers) {
     if (reader.recovered_items == 0) continue;
     log(LogLevel::info, "backlog found",
-        {{"signal", name_of(pipeline.signal)},
+        {{"signal", name_of(signal)},
          {"exporter", reader.name},
          {"items", reader.recovered_items}});
   }
@@ -151,18 +153,15 @@ void Agent::start_drains() {
     auto& stats = telemetry_.exporters.emplace_back(std::make_unique<ExporterStats>());
     stats->exporter = exporter.name;
     breakers_[exporter.name] = std::make_unique<Breaker>();
-    for (const PipelineConfig& pipeline : config_.pipelines) {
-      if (std::find(pipeline.exporters.begin(), pipeline.exporters.end(), exporter.name) ==
-          pipeline.exporters.end()) {
-        continue;
-      }
-      const std::size_t index = index_of(pipeline.signal);
-      DrainOptions options{pipeline.signal, exporter.name, exporter.batch.value_or(pipeline.batch),
+    for (const Signal signal : kSignals) {
+      const PipelineConfig* const pipeline = pipeline_of(config_, signal, exporter.name);
+      if (pipeline == nullptr) continue;
+      const std::size_t index = index_of(signal);
+      DrainOptions options{signal, exporter.name, exporter.batch.value_or(pipeline->batch),
                            exporter.retry};
-      drains_.push_back(std::make_unique<Drain>(std::move(options),
-                                                logs_[index]->reader(exporter.name),
-                                                make_exporter(exporter, pipeline.signal),
-                                                *breakers_[exporter.name], stats->signals[index]));
+      drains_.push_back(std::make_unique<Drain>(
+          std::move(options), logs_[index]->reader(exporter.name), make_exporter(exporter, signal),
+          *breakers_[exporter.name], stats->signals[index]));
     }
   }
 }
@@ -240,8 +239,8 @@ Status Agent::start_ports() {
 
 bool Agent::is_delivering() const {
   for (const auto& exporter : telemetry_.exporters) {
-    for (const PipelineConfig& pipeline : config_.pipelines) {
-      const std::size_t index = index_of(pipeline.signal);
+    for (const Signal signal : kSignals) {
+      const std::size_t index = index_of(signal);
       // A windowed drain leaves the newest for the next start, as it does all the time.
       if (logs_[index] == nullptr || config_.buffer.logs[index].drain == DrainMode::windowed)
         continue;

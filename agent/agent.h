@@ -48,7 +48,7 @@ class Agent {
 
  private:
   Status open_buffer();
-  Status open_log(const PipelineConfig& pipeline);
+  Status open_log(Signal signal);
   void start_upkeep();
   void start_drains();
   void start_import();

@@ -7,6 +7,7 @@
 #include "agent/buffer_tool_input.h"
 #include "agent/ingest.h"
 #include "agent/otlp_json.h"
+#include "agent/routes.h"
 #include "agent/wire_walker.h"
 #include "buffer/clock.h"
 
@@ -98,7 +99,7 @@ Status Import::open_logs() {
       context_.err << message << ": " << detail << "\n";
     };
     auto opened = Log::open(posix_filesystem(), system_clock(), std::move(log_options),
-                            readers_named(*target_.readers[index]));
+                            *target_.readers[index]);
     if (!opened) return opened.error();
     logs_[index] = std::move(*opened);
     logs[index] = logs_[index].get();
@@ -229,8 +230,9 @@ BufferImportTarget import_target(const Config& config) {
   BufferImportTarget target;
   target.directory = config.buffer.directory;
   target.logs = config.buffer.logs;
-  for (const PipelineConfig& pipeline : config.pipelines) {
-    target.readers[index_of(pipeline.signal)] = pipeline.exporters;
+  for (const Signal signal : kSignals) {
+    std::vector<ReaderSpec> readers = readers_of(config, signal);
+    if (!readers.empty()) target.readers[index_of(signal)] = std::move(readers);
   }
   return target;
 }
@@ -244,7 +246,7 @@ BufferImportTarget import_target(const std::string& directory) {
     log.stream_tag = static_cast<std::uint8_t>(signal);
     auto& readers = target.readers[index_of(signal)].emplace();
     for (const StoredCursor& cursor : read_cursors(log.directory)) {
-      readers.push_back(cursor.exporter);
+      readers.push_back({cursor.exporter});
     }
   }
   return target;

@@ -23,7 +23,7 @@ struct BufferImportTarget {
   std::string directory;
   std::array<LogOptions, kSignalCount> logs;
   /// The exporters that read each log; nothing: no pipeline takes the signal.
-  std::array<std::optional<std::vector<std::string>>, kSignalCount> readers;
+  std::array<std::optional<std::vector<ReaderSpec>>, kSignalCount> readers;
 };
 
 BufferImportTarget import_target(const Config& config);

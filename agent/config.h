@@ -28,6 +28,7 @@ namespace holdfast {
 using std::chrono::milliseconds;
 
 struct GrpcReceiverConfig {
+  std::uint16_t source = 0;  // what stands for the receiver in stored records (agent/routes.h)
   std::string endpoint = "localhost:4317";  // or "unix:PATH"; so for all servers
   std::size_t recv_message_bytes_max =
       4ULL << 20;  // max_recv_msg_size_mib; also the limit after inflation
@@ -65,6 +66,7 @@ struct HttpServerConfig {
 struct HttpReceiverConfig : HttpServerConfig {
   HttpReceiverConfig() { endpoint = "localhost:4318"; }
 
+  std::uint16_t source = 0;  // as for gRPC
   std::array<std::string, kSignalCount> paths{"/v1/traces", "/v1/metrics", "/v1/logs",
                                               "/v1development/profiles"};
   std::size_t request_body_bytes_max = 20ULL << 20;  // max_request_body_size, coded and decoded
@@ -86,6 +88,8 @@ struct BatchConfig {
   std::uint64_t items_max = 8192;     // send_batch_max_size; a single larger request goes as it is
   std::uint64_t raw_bytes_max = 4ULL << 20;
   milliseconds timeout{20};  // how long a smaller batch waits for more
+
+  bool operator==(const BatchConfig&) const = default;
 };
 
 struct RetryConfig {
@@ -140,12 +144,13 @@ struct BufferConfig {
   unsigned directory_permissions = 0750;
   std::array<LogOptions, kSignalCount> logs;  // their `directory` is <directory>/<signal>
   ImportConfig import;
+  bool new_exporters_start_at_newest = false;
 };
 
 struct Config {
   std::vector<OtlpReceiverConfig> receivers;  // those that a pipeline uses
   std::vector<ExporterConfig> exporters;      // those that a pipeline uses
-  std::vector<PipelineConfig> pipelines;      // at most one a signal
+  std::vector<PipelineConfig> pipelines;      // several of a signal share its log
   std::optional<HealthConfig> health;
   BufferConfig buffer;
   TelemetryConfig telemetry;

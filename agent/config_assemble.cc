@@ -2,11 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "agent/config_parts.h"
 #include "agent/config_values.h"
 #include "agent/listen.h"
+#include "agent/routes.h"
 
 namespace holdfast {
 
@@ -74,8 +76,10 @@ class Assembly {
   Config run(Service service) {
     list_extensions(service);
     for (DeclaredPipeline& pipeline : service.pipelines) connect(pipeline);
+    std::map<std::uint16_t, std::string> sources;
     for (const DeclaredReceiver& receiver : declared_.receivers) {
       if (used_receivers_.count(receiver.config.name) == 0) continue;
+      tell_apart(receiver, sources);
       config_.receivers.push_back(with_authenticators(receiver));
       for (const Listener& listener : receiver.listeners) listeners_.push_back(listener);
     }
@@ -86,6 +90,7 @@ class Assembly {
       config_.exporters.back().auth =
           resolve_authenticator(exporter.auth, AuthUse::exporter, listed_, declared_, findings_);
       exporters.push_back(&exporter);
+      if (!exporter.config.batch) check_batches(exporter.config.name, service.pipelines);
     }
     // The health port and the metrics port come last: a clash is told where it is easier to mend.
     for (const DeclaredExtension* extension : listed_) {
@@ -187,7 +192,33 @@ class Assembly {
                         quoted(reference.id)));
       }
       pipeline.config.batch = *processor.batch;
+      pipeline.batch_place = reference.place;
       batched = true;
+    }
+  }
+
+  /// Records know their receiver by a number that follows from its name.
+  void tell_apart(const DeclaredReceiver& receiver, std::map<std::uint16_t, std::string>& sources) {
+    const std::string& name = receiver.config.name;
+    const auto [other, is_first] = sources.emplace(source_of(name), name);
+    if (is_first) return;
+    findings_.error(
+        receiver.place, receiver.key,
+        fmt::format("cannot be told from receiver {} in the buffer", quoted(other->second)),
+        "give one of them another name");
+  }
+
+  /// One drain sends what an exporter gets of a signal, whatever pipeline it came through.
+  void check_batches(const std::string& exporter, const std::vector<DeclaredPipeline>& pipelines) {
+    for (const DeclaredPipeline& pipeline : pipelines) {
+      const PipelineConfig& config = pipeline.config;
+      const PipelineConfig* const first = pipeline_of(config_, config.signal, exporter);
+      if (!contains(config.exporters, exporter) || pipeline.batch_place.line == 0) continue;
+      if (config.batch == first->batch) continue;
+      findings_.warning(pipeline.batch_place, pipeline.key,
+                        fmt::format("this batch processor does not count for exporter {}: that of "
+                                    "pipeline {} does, which names it first",
+                                    quoted(exporter), quoted(first->name)));
     }
   }
 

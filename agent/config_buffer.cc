@@ -67,6 +67,7 @@ Keys general_keys(const Logs& logs, DiskBuffer& buffer) {
     text(path)(value);
     if (!path.empty()) buffer.directory = path;
   };
+  const auto start = [&buffer](std::size_t i) { buffer.new_exporters_start_at_newest = i == 1; };
   Keys keys{
       {"directory", directory},
       {"directory_permissions", permissions(buffer.directory_permissions)},
@@ -75,6 +76,7 @@ Keys general_keys(const Logs& logs, DiskBuffer& buffer) {
       {"min_free", size(to_all(logs, &LogOptions::free_bytes_min), 0, kFolderBytesMax)},
       {"max_quarantine_size",
        size(to_all(logs, &LogOptions::quarantine_bytes_max), 0, kFolderBytesMax)},
+      {"new_exporters_start", choice({"oldest", "newest"}, start)},
   };
   for (Key& key : import_keys(buffer)) keys.push_back(std::move(key));
   for (Key& key : folder_keys(logs)) keys.push_back(std::move(key));
@@ -249,6 +251,7 @@ BufferConfig choose_buffer(const std::vector<const DeclaredExtension*>& listed,
     buffer.logs = extension->disk_buffer->logs;
     buffer.directory_permissions = extension->disk_buffer->directory_permissions;
     buffer.import = extension->disk_buffer->import;
+    buffer.new_exporters_start_at_newest = extension->disk_buffer->new_exporters_start_at_newest;
     buffer.directory = extension->disk_buffer->directory.value_or("");
     if (!buffer.directory.empty()) buffer.directory_source = extension->id.id + ".directory";
   }

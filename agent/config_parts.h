@@ -76,6 +76,8 @@ struct Listener {
 
 struct DeclaredReceiver {
   OtlpReceiverConfig config;
+  std::string key;
+  Place place;
   AuthReference grpc_auth;
   AuthReference http_auth;
   std::vector<Listener> listeners;
@@ -105,6 +107,7 @@ struct DiskBuffer {
   std::optional<std::string> directory;
   unsigned directory_permissions = 0750;
   std::array<LogOptions, kSignalCount> logs;
+  bool new_exporters_start_at_newest = false;
   ImportConfig import;
   std::vector<std::pair<std::string, Place>> import_places;  // of the directories as written
 };
@@ -158,6 +161,7 @@ struct DeclaredPipeline {
   std::vector<Reference> receivers;
   std::vector<Reference> processors;
   std::vector<Reference> exporters;
+  Place batch_place;  // of the batch processor's name, if there is one
 };
 
 struct Service {

@@ -5,6 +5,7 @@
 
 #include "agent/config_parts.h"
 #include "agent/config_values.h"
+#include "agent/routes.h"
 
 namespace holdfast {
 
@@ -127,6 +128,8 @@ HttpReceiverConfig read_http(const Value& value, AuthReference& auth) {
 void read_otlp(const ComponentId& id, const Value& value, Declared& declared) {
   DeclaredReceiver receiver;
   receiver.config.name = id.id;
+  receiver.key = value.key;
+  receiver.place = id.place;
   const auto listen = [&receiver](const Value& protocol, const Place& place,
                                   const std::string& endpoint) {
     const Member* member = protocol.node.find("endpoint");
@@ -135,10 +138,12 @@ void read_otlp(const ComponentId& id, const Value& value, Declared& declared) {
   };
   const Reader grpc = [&](const Value& protocol) {
     receiver.config.grpc = read_grpc(protocol, receiver.grpc_auth);
+    receiver.config.grpc->source = source_of(id.id);
     listen(protocol, protocol.node.place, receiver.config.grpc->endpoint);
   };
   const Reader http = [&](const Value& protocol) {
     receiver.config.http = read_http(protocol, receiver.http_auth);
+    receiver.config.http->source = source_of(id.id);
     listen(protocol, protocol.node.place, receiver.config.http->endpoint);
   };
   read_section(value,

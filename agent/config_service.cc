@@ -43,15 +43,6 @@ void read_pipeline(const ComponentId& id, const Value& value, Service& service) 
                       });
   if (pipeline.receivers.empty()) fail_empty(value, "receiver");
   if (pipeline.exporters.empty()) fail_empty(value, "exporter");
-  for (const DeclaredPipeline& other : service.pipelines) {
-    if (other.config.signal != *signal) continue;
-    value.findings.error(
-        id.place, value.key,
-        fmt::format("a second pipeline for {} is not supported in this version, {} is the first",
-                    name_of(*signal), quoted(other.config.name)),
-        "a pipeline may have several receivers and exporters");
-    return;
-  }
   service.pipelines.push_back(std::move(pipeline));
 }
 

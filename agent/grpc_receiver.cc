@@ -75,7 +75,7 @@ class Receiver final : public GrpcReceiver {
       : message_bytes_max_(config.recv_message_bytes_max),
         stats_(stats),
         budget_(budget),
-        batch_(logs),
+        batch_(logs, config.source),
         success_(success_message()) {}
   ~Receiver() override { stop(std::chrono::milliseconds(0)); }
 

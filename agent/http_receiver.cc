@@ -56,7 +56,7 @@ struct Asker {
 class Receiver final : public HttpReceiver {
  public:
   Receiver(const HttpReceiverConfig& config, const SignalLogs& logs, ReceiverStats& stats)
-      : config_(config), cors_(config.cors), stats_(stats), batch_(logs) {}
+      : config_(config), cors_(config.cors), stats_(stats), batch_(logs, config.source) {}
   ~Receiver() override { stop(std::chrono::milliseconds::zero()); }
 
   Status listen(ByteBudget& budget);

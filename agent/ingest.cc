@@ -84,11 +84,12 @@ struct IngestBatch::SignalBatch {
     shared_requests = shared_items = 0;
   }
 
-  AppendOutcome write(Log& log) {
+  AppendOutcome write(Log& log, std::uint16_t source) {
     close_shared();
     records.clear();
     for (const Draft& made : drafts) {
       NewRecord& record = records.emplace_back(made.record);
+      record.source = source;
       record.stored = std::string_view(stored).substr(made.stored_at, made.stored_length);
       record.extension =
           std::string_view(extensions).substr(made.extension_at, made.extension_length);
@@ -102,7 +103,7 @@ struct IngestBatch::SignalBatch {
   }
 };
 
-IngestBatch::IngestBatch(SignalLogs logs) : logs_(logs) {}
+IngestBatch::IngestBatch(SignalLogs logs, std::uint16_t source) : logs_(logs), source_(source) {}
 IngestBatch::~IngestBatch() = default;
 
 void IngestBatch::accept(Signal signal, std::string_view request, ReceiverSignalStats& stats,
@@ -157,7 +158,7 @@ void IngestBatch::commit() {
   for (const Signal signal : kSignals) {
     SignalBatch* const batch = batches_[index_of(signal)].get();
     if (batch == nullptr || batch->waiting.empty()) continue;
-    const AppendOutcome outcome = batch->write(*logs_[index_of(signal)]);
+    const AppendOutcome outcome = batch->write(*logs_[index_of(signal)], source_);
     IngestResult result;
     if (outcome != AppendOutcome::stored) {
       result.outcome = IngestResult::Outcome::full;

@@ -37,7 +37,8 @@ class IngestBatch {
  public:
   using Done = std::function<void(const IngestResult&)>;
 
-  explicit IngestBatch(SignalLogs logs);
+  /// `source` stands for the receiver in what is stored (agent/routes.h); 0: for all exporters.
+  explicit IngestBatch(SignalLogs logs, std::uint16_t source = 0);
   ~IngestBatch();
   IngestBatch(const IngestBatch&) = delete;
   IngestBatch& operator=(const IngestBatch&) = delete;
@@ -60,6 +61,7 @@ class IngestBatch {
  private:
   struct SignalBatch;
   SignalLogs logs_;
+  const std::uint16_t source_;
   std::array<std::unique_ptr<SignalBatch>, kSignalCount> batches_;
   std::size_t pending_bytes_ = 0;
   std::size_t waiting_ = 0;

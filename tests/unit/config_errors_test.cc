@@ -267,11 +267,6 @@ TEST(ConfigErrorsTest, ServiceFaultsAreNamed) {
       {with("  pipelines: {}\n"),
        "yaml:5:3: service::pipelines: must have at least one pipeline (as in pipelines: {traces: "
        "{receivers: [otlp], exporters: [otlp_http]}})"},
-      {with("  pipelines:\n    traces: {receivers: [otlp], exporters: [nop]}\n"
-            "    traces/2: {receivers: [otlp], exporters: [nop]}\n"),
-       "yaml:7:5: service::pipelines::traces/2: a second pipeline for traces is not supported in "
-       "this version, \"traces\" is the first (a pipeline may have several receivers and "
-       "exporters)"},
       {with("  pipelines: {events: {receivers: [otlp], exporters: [nop]}}\n"),
        "yaml:5:15: service::pipelines::events: signal \"events\" is not supported in this "
        "version (supported: logs, metrics, profiles, traces)"},

@@ -142,7 +142,7 @@ std::vector<StoredCursor> read_cursors(const std::string& folder) {
     const auto cursor = Cursor::open_file(read_only_filesystem(), folder, entry.name);
     if (!cursor) continue;
     cursors.push_back({decoded_name(std::string_view(entry.name).substr(kCursorPrefix.size())),
-                       entry.name, cursor->next_seq(), cursor->was_damaged()});
+                       entry.name, cursor->next_seq(), cursor->rules(), cursor->was_damaged()});
   }
   std::sort(cursors.begin(), cursors.end(),
             [](const StoredCursor& a, const StoredCursor& b) { return a.exporter < b.exporter; });

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "agent/buffer_tool_context.h"
+#include "buffer/cursor.h"
 #include "buffer/filesystem.h"
 #include "buffer/segment_reader.h"
 #include "proto/signal.h"
@@ -43,7 +44,13 @@ struct StoredCursor {
   std::string exporter;
   std::string file;
   std::uint64_t next_seq = 0;
+  SkipRules rules;
   bool damaged = false;
+
+  /// Has its exporter still to deliver the record?
+  bool owes(std::uint64_t seq, std::uint16_t source) const {
+    return seq >= next_seq && !skips(rules, seq, source);
+  }
 };
 std::vector<StoredCursor> read_cursors(const std::string& folder);
 

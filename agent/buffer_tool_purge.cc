@@ -97,7 +97,7 @@ void Purge::count(const SegmentPart& part, Doomed& doomed) const {
   doomed.items += part.items;
   bool undelivered = doomed.cursors.empty();
   for (std::size_t i = 0; i < doomed.cursors.size(); ++i) {
-    if (part.seq < doomed.cursors[i].next_seq) continue;
+    if (!doomed.cursors[i].owes(part.seq, part.source)) continue;
     undelivered = true;
     doomed.undelivered_by[i] += part.items;
   }

@@ -37,6 +37,7 @@ class RequestReading {
   Signal signal_ = Signal::traces;
   std::string path_;
   std::uint64_t from_seq_ = 0;
+  SkipRules rules_;  // of the exporter whose records are wanted
   std::string raw_;
 };
 
@@ -44,10 +45,12 @@ void RequestReading::read_signal(const std::string& directory, Signal signal) {
   const std::string folder = folder_of(directory, signal);
   signal_ = signal;
   from_seq_ = filter_.from_seq;
+  rules_.clear();
   if (!filter_.pending_exporter.empty()) {
     for (const StoredCursor& cursor : read_cursors(folder)) {
       if (cursor.exporter == filter_.pending_exporter) {
         from_seq_ = std::max(from_seq_, cursor.next_seq);
+        rules_ = cursor.rules;
       }
     }
   }
@@ -105,7 +108,8 @@ void RequestReading::read_segment(const std::string& folder, const std::string& 
 bool RequestReading::wants(const RecordHeader& header) const {
   return header.seq >= from_seq_ && header.seq <= filter_.to_seq &&
          header.received_unix_ns >= filter_.since_unix_ns &&
-         header.received_unix_ns < filter_.until_unix_ns;
+         header.received_unix_ns < filter_.until_unix_ns &&
+         !skips(rules_, header.seq, header.source);
 }
 
 void RequestReading::give(const Step& step, const std::string& arena) {

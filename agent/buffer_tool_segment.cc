@@ -119,6 +119,7 @@ Result<SegmentScan> scan_segment(FileSystem& fs, const std::string& folder,
         part.record = step.kind == Step::Kind::record && content_is_whole(step, steps->arena());
         part.seq = step.header.seq;
         part.items = step.header.item_count;
+        part.source = step.header.source;
         part.received_unix_ns = step.header.received_unix_ns;
         scan.next_seq = std::max(scan.next_seq, step.header.seq + 1);
         break;

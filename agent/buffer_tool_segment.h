@@ -21,6 +21,7 @@ struct SegmentPart {
   std::uint64_t length = 0;
   std::uint64_t seq = 0;  // of a stretch without a record: the number that was expected there
   std::uint32_t items = 0;
+  std::uint16_t source = 0;
   std::int64_t received_unix_ns = 0;
   bool record = false;  // its checksums hold and its bytes inflate
   bool empty = false;   // nothing but zeros

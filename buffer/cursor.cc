@@ -72,6 +72,21 @@ bool read_rules(std::string_view slot, SkipRules& rules) {
 
 }  // namespace
 
+const Sources& skipped_at(const SkipRules& rules, std::uint64_t seq) {
+  static const Sources kNone;
+  const auto in_force = std::find_if(rules.rbegin(), rules.rend(),
+                                     [&](const SkipRule& rule) { return rule.from_seq <= seq; });
+  return in_force == rules.rend() ? kNone : in_force->sources;
+}
+
+bool contains(const Sources& sources, std::uint16_t source) {
+  return std::find(sources.begin(), sources.end(), source) != sources.end();
+}
+
+bool skips(const SkipRules& rules, std::uint64_t seq, std::uint16_t source) {
+  return contains(skipped_at(rules, seq), source);
+}
+
 bool fit_in_cursor(const SkipRules& rules) { return encode_rules(rules).size() <= kRulesBytesMax; }
 
 std::string cursor_file_name(std::string_view reader) {

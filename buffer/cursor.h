@@ -39,6 +39,14 @@ struct SkipRule {
 };
 using SkipRules = std::vector<SkipRule>;
 
+/// Is the record with this number and source skipped?
+bool skips(const SkipRules& rules, std::uint64_t seq, std::uint16_t source);
+
+/// What is skipped from the first record of a segment on to its last.
+const Sources& skipped_at(const SkipRules& rules, std::uint64_t seq);
+
+bool contains(const Sources& sources, std::uint16_t source);
+
 /// Do they fit into a slot?
 bool fit_in_cursor(const SkipRules& rules);
 

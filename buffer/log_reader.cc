@@ -48,11 +48,7 @@ std::optional<LogReaderImpl::Target> LogReaderImpl::next_target() {
 }
 
 const Sources& LogReaderImpl::skipped_in(const Segment& segment) const {
-  static const Sources kNone;
-  const auto in_force = std::find_if(rules_.rbegin(), rules_.rend(), [&](const SkipRule& rule) {
-    return rule.from_seq <= segment.first_seq;
-  });
-  return in_force == rules_.rend() ? kNone : in_force->sources;
+  return skipped_at(rules_, segment.first_seq);
 }
 
 /// Moves `place` over what is left of the next segments, as far as all of that is skipped; without

@@ -39,10 +39,6 @@ struct Segment {
   std::vector<std::uint64_t> damage_reported;  // offsets of it, ascending
 };
 
-inline bool contains(const Sources& sources, std::uint16_t source) {
-  return std::find(sources.begin(), sources.end(), source) != sources.end();
-}
-
 inline SourceCounts source_counts_of(const RecordHeader& header) {
   return {header.source, header.item_count, 1, header.padded_length()};
 }

@@ -235,6 +235,39 @@ TEST_F(BufferToolTest, PurgeLeavesADamagedSegmentThatIsToKeepSomeOfItsRecords) {
   EXPECT_TRUE(files(".seg").empty());
 }
 
+TEST_F(BufferToolTest, WhatAnExporterSkipsIsNotOwedByItAndRepairKeepsItsSource) {
+  const auto reopen = [this] { open_with({{"edge", {2}}, {"cloud", {1}}}); };
+  reopen();
+  const std::vector<std::pair<std::uint16_t, std::string>> sent{
+      {1, "e1"}, {2, "c1"}, {1, "bad"}, {1, "e2"}, {0, "all"}};
+  for (const auto& [source, text] : sent) {
+    NewRecord record = record_of(text);
+    record.raw_crc32 = crc32_gzip(0, text);
+    record.source = source;
+    ASSERT_EQ(log->append({&record, 1}), AppendOutcome::stored);
+  }
+  log->close();
+  log.reset();
+  overwrite(files(".seg").at(0), kSegmentHeaderBytes + 2 * kRecordBytes + kRecordHeaderBytes, "B");
+  ASSERT_EQ(repair_buffer(posix_filesystem(), directory.path(), false, context), kToolOk);
+
+  RecordFilter owed;
+  owed.pending_exporter = "edge";
+  EXPECT_EQ(stored(owed), (std::vector<std::string>{"e1", "e2", "all"}));
+  owed.pending_exporter = "cloud";
+  EXPECT_EQ(stored(owed), (std::vector<std::string>{"c1", "all"}));
+  reopen();
+  EXPECT_EQ(claim_all("edge"), (std::vector<std::string>{"e1", "e2", "all"}));
+  EXPECT_EQ(log->stats().readers.at(1).pending_items, 2U);
+  log->close();
+  log.reset();
+  PurgeOptions purge;
+  purge.yes = true;
+  ASSERT_EQ(purge_buffer(posix_filesystem(), directory.path(), purge, context), kToolOk);
+  EXPECT_NE(out.str().find("4 of them not delivered (2 by cloud, 3 by edge)"), std::string::npos)
+      << out.str();
+}
+
 TEST_F(BufferToolTest, NumbersGoOnAfterEverythingIsPurged) {
   open();
   ASSERT_EQ(append("one"), AppendOutcome::stored);

@@ -35,6 +35,8 @@ struct AuthenticatorConfig {
   std::string scheme = "Bearer";
   std::vector<std::string> tokens;  // a receiver takes any of them, an exporter sends the first
   std::string token_file;           // a token a line; wins over `tokens`
+
+  bool operator==(const AuthenticatorConfig&) const = default;
 };
 
 /// Judges what clients bring. A file that is replaced is read again with the next request; one that

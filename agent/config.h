@@ -42,6 +42,8 @@ struct GrpcReceiverConfig {
   bool keepalive_permit_without_stream = false;
   std::optional<TlsServerOptions> tls;
   std::optional<AuthenticatorConfig> auth;
+
+  bool operator==(const GrpcReceiverConfig&) const = default;
 };
 
 struct CorsConfig {
@@ -49,6 +51,8 @@ struct CorsConfig {
   std::vector<std::string> allowed_headers;
   std::vector<std::string> exposed_headers;
   int max_age_s = 0;
+
+  bool operator==(const CorsConfig&) const = default;
 };
 
 /// What all HTTP servers of a configuration have in common (the Collector's confighttp).
@@ -61,6 +65,8 @@ struct HttpServerConfig {
   bool keep_alives = true;
   std::vector<std::pair<std::string, std::string>> response_headers;
   std::optional<TlsServerOptions> tls;
+
+  bool operator==(const HttpServerConfig&) const = default;
 };
 
 struct HttpReceiverConfig : HttpServerConfig {
@@ -73,12 +79,16 @@ struct HttpReceiverConfig : HttpServerConfig {
   std::vector<std::string> compression_algorithms;   // "": a body as it is; none named: all
   CorsConfig cors;
   std::optional<AuthenticatorConfig> auth;
+
+  bool operator==(const HttpReceiverConfig&) const = default;
 };
 
 struct OtlpReceiverConfig {
   std::string name;  // "otlp"
   std::optional<GrpcReceiverConfig> grpc;
   std::optional<HttpReceiverConfig> http;
+
+  bool operator==(const OtlpReceiverConfig&) const = default;
 };
 
 /// How a drain merges requests. From the pipeline's `batch` processor or the exporter's
@@ -98,6 +108,8 @@ struct RetryConfig {
   milliseconds max_interval{30'000};
   double multiplier = 1.5;
   double randomization_factor = 0.5;
+
+  bool operator==(const RetryConfig&) const = default;
 };
 
 struct ExporterConfig {
@@ -110,6 +122,8 @@ struct ExporterConfig {
   RetryConfig retry;
   std::optional<BatchConfig> batch;  // sending_queue.batch
   std::optional<AuthenticatorConfig> auth;
+
+  bool operator==(const ExporterConfig&) const = default;
 };
 
 struct PipelineConfig {
@@ -129,12 +143,16 @@ struct HealthConfig : HttpServerConfig {
   std::string path = "/";
   std::optional<std::string> body_healthy;
   std::optional<std::string> body_unhealthy;
+
+  bool operator==(const HealthConfig&) const = default;
 };
 
 /// Directories of opentelemetry-java-contrib's disk-buffering that are drained.
 struct ImportConfig {
   std::array<std::vector<std::string>, kSignalCount> directories;
   milliseconds age_min{33'000};  // import_min_age
+
+  bool operator==(const ImportConfig&) const = default;
 };
 
 struct BufferConfig {
@@ -155,6 +173,7 @@ struct Config {
   BufferConfig buffer;
   TelemetryConfig telemetry;
   std::size_t in_flight_bytes_max = 64ULL << 20;  // memory_limiter: limit less spike
+  std::vector<std::string> files;                 // that it was read from: --config and ${file:…}
   std::vector<std::string> warnings;  // accepted, but to be told: one sentence each, with its place
 };
 

@@ -25,6 +25,8 @@ struct NameFilter {
     };
     return !holds(excluded) && (included.empty() || holds(included));
   }
+
+  bool operator==(const NameFilter&) const = default;
 };
 
 /// How metrics are written for Prometheus. The defaults are the Collector's.
@@ -33,18 +35,24 @@ struct PrometheusStyle {
   bool scope_info = false;
   bool target_info = true;
   std::optional<NameFilter> resource_labels;  // with_resource_constant_labels; none: no such labels
+
+  bool operator==(const PrometheusStyle&) const = default;
 };
 
 /// A `pull` reader: a port with /metrics.
 struct MetricsPullConfig {
   std::string endpoint = "localhost:8888";
   PrometheusStyle style;
+
+  bool operator==(const MetricsPullConfig&) const = default;
 };
 
 /// service::telemetry::resource, before the agent's own attributes join (own_resource.h).
 struct ResourceConfig {
   Attributes attributes;             // added, or in place of the agent's own
   std::vector<std::string> removed;  // of the agent's own
+
+  bool operator==(const ResourceConfig&) const = default;
 };
 
 struct TelemetryConfig {
@@ -53,6 +61,8 @@ struct TelemetryConfig {
   Encoding log_encoding = Encoding::console;
   std::vector<MetricsPullConfig> metrics_pull;  // none: no port
   ResourceConfig resource;
+
+  bool operator==(const TelemetryConfig&) const = default;
 };
 
 }  // namespace holdfast

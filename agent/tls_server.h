@@ -28,6 +28,8 @@ struct TlsServerOptions {
   std::string ciphers;           // for TLS 1.2, in OpenSSL's names with colons; "": its defaults
   std::string groups;            // likewise the curves
   std::chrono::milliseconds reload_interval{0};  // how often to look at the files; 0: always
+
+  bool operator==(const TlsServerOptions&) const = default;
 };
 
 /// The content of `file`, or `pem` where no file is named.

@@ -3,11 +3,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "proto/signal.h"
 
@@ -19,6 +22,27 @@ enum class ContentCoding : std::uint8_t { identity, gzip, zlib, zstd, snappy, lz
 
 /// The name in a Content-Encoding header; "" for identity.
 std::string_view coding_name(ContentCoding coding);
+
+/// Asked before each request for a header that may change, as with a token from a file; in place of
+/// one of the same name. Empty: none. Thread-safe, since each signal's exporter asks.
+class CredentialsSource {
+ public:
+  using Header = std::pair<std::string, std::string>;
+
+  CredentialsSource() = default;
+  template <typename Ask>
+    requires(!std::is_same_v<std::remove_cvref_t<Ask>, CredentialsSource>)
+  CredentialsSource(Ask&& ask) : ask_(std::forward<Ask>(ask)) {}
+
+  explicit operator bool() const { return static_cast<bool>(ask_); }
+  Header operator()() const { return ask_(); }
+
+  /// What it asks cannot be compared; whoever compares options compares what it was made of.
+  bool operator==(const CredentialsSource&) const { return true; }
+
+ private:
+  std::function<Header()> ask_;
+};
 
 /// One export request on its way out: the bytes of an Export*ServiceRequest in `coding`.
 struct ExportBatch {

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,12 +30,16 @@ struct GrpcTlsOptions {
   std::string key_file;
   std::string key_pem;
   std::string server_name;  // what the certificate must be for, and SNI; "": the target's host
+
+  bool operator==(const GrpcTlsOptions&) const = default;
 };
 
 struct GrpcKeepalive {
   std::chrono::milliseconds time{10'000};
   std::chrono::milliseconds timeout{20'000};
   bool permit_without_stream = false;
+
+  bool operator==(const GrpcKeepalive&) const = default;
 };
 
 /// Defaults are the Collector's.
@@ -51,9 +54,9 @@ struct OtlpGrpcOptions {
   std::string balancer_name;  // "round_robin", "pick_first" or "" for that
   std::string user_agent;     // before gRPC's own; "": "holdfast/VERSION"
   bool wait_for_ready = false;
-  /// Asked before each call for a header that may change, as with a token from a file; in place of
-  /// one of the same name. Empty: none. Thread-safe, since each signal's exporter asks.
-  std::function<std::pair<std::string, std::string>()> credentials;
+  CredentialsSource credentials;
+
+  bool operator==(const OtlpGrpcOptions&) const = default;
 };
 
 /// A header that may go out: lower-case name without the prefix "grpc-", printable ASCII in its

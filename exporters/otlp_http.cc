@@ -324,7 +324,7 @@ class OtlpHttpExporter : public Exporter {
 
   const ContentCoding coding_;
   const std::vector<std::pair<std::string, std::string>> own_headers_;
-  const std::function<std::pair<std::string, std::string>()> credentials_source_;
+  const CredentialsSource credentials_source_;
   std::pair<std::string, std::string> credentials_;
   std::string host_;  // where the URL has another; else empty
   std::array<char, CURL_ERROR_SIZE> error_{};

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -31,6 +30,8 @@ struct HttpTlsOptions {
   bool only_1_3 = false;
   std::string ciphers;  // for TLS 1.2, in OpenSSL's names with colons; "": the defaults
   std::string groups;   // likewise the curves
+
+  bool operator==(const HttpTlsOptions&) const = default;
 };
 
 /// Defaults are the Collector's. URLs are complete: configuration has already joined `endpoint` and
@@ -42,9 +43,9 @@ struct OtlpHttpOptions {
   std::chrono::milliseconds timeout{30'000};  // of a whole request; 0: none
   HttpTlsOptions tls;
   std::string proxy_url;  // "": the environment's
-  /// Asked before each request for a header that may change, as with a token from a file; in
-  /// place of one of the same name. Empty: none. Thread-safe, since each signal's exporter asks.
-  std::function<std::pair<std::string, std::string>()> credentials;
+  CredentialsSource credentials;
+
+  bool operator==(const OtlpHttpOptions&) const = default;
 };
 
 /// A header that may go out: its name a token, its value without control characters, and none of

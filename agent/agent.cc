@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/grpc_library.h"
+#include "agent/exporter_factory.h"
 #include "agent/logging.h"
 #include "agent/own_resource.h"
 #include "agent/routes.h"
@@ -17,34 +17,12 @@ constexpr std::chrono::milliseconds kReceiverGrace{4'000};
 constexpr std::chrono::milliseconds kDrainGrace{2'000};
 constexpr std::chrono::milliseconds kDrainLook{10};
 
-std::unique_ptr<Exporter> make_exporter(const ExporterConfig& config, Signal signal) {
-  switch (config.kind) {
-    case ExporterConfig::Kind::otlp_http: {
-      OtlpHttpOptions options = config.otlp_http;
-      if (config.auth) options.credentials = credentials_of(*config.auth);
-      return make_otlp_http_exporter(options, signal);
-    }
-    case ExporterConfig::Kind::otlp_grpc: {
-      prepare_grpc_library();
-      OtlpGrpcOptions options = config.otlp_grpc;
-      if (config.auth) options.credentials = credentials_of(*config.auth);
-      return make_otlp_grpc_exporter(options, signal);
-    }
-    case ExporterConfig::Kind::debug:
-      return make_debug_exporter({config.debug_verbosity,
-                                  [](std::string_view line) {
-                                    log(LogLevel::info, "debug exporter", {{"batch", line}});
-                                  }},
-                                 signal);
-    case ExporterConfig::Kind::nop:
-      break;
-  }
-  return make_nop_exporter();
-}
-
 }  // namespace
 
-Agent::Agent(Config config) : config_(std::move(config)), budget_(config_.in_flight_bytes_max) {
+Agent::Agent(Config config)
+    : config_(std::move(config)),
+      budget_(config_.in_flight_bytes_max),
+      forwards_(config_, budget_) {
   telemetry_.budget = &budget_;
   telemetry_.buffer_directory = config_.buffer.directory;
   telemetry_.resource = own_resource(config_.telemetry.resource);
@@ -152,10 +130,11 @@ void Agent::start_drains() {
   for (const ExporterConfig& exporter : config_.exporters) {
     auto& stats = telemetry_.exporters.emplace_back(std::make_unique<ExporterStats>());
     stats->exporter = exporter.name;
+    forwards_.add(exporter, *stats);
     breakers_[exporter.name] = std::make_unique<Breaker>();
     for (const Signal signal : kSignals) {
+      if (!reads(config_, signal, exporter.name)) continue;
       const PipelineConfig* const pipeline = pipeline_of(config_, signal, exporter.name);
-      if (pipeline == nullptr) continue;
       const std::size_t index = index_of(signal);
       DrainOptions options{signal, exporter.name, exporter.batch.value_or(pipeline->batch),
                            exporter.retry};
@@ -194,11 +173,13 @@ Status Agent::start_receivers() {
     for (const PipelineConfig& pipeline : config_.pipelines) {
       const auto& names = pipeline.receivers;
       if (std::find(names.begin(), names.end(), receiver.name) == names.end()) continue;
+      if (!is_stored(config_, pipeline)) continue;
       logs[index_of(pipeline.signal)] = log_pointers_[index_of(pipeline.signal)];
     }
     if (receiver.grpc) {
       auto started =
-          GrpcReceiver::start(*receiver.grpc, logs, receiver_stats(receiver.name, "grpc"), budget_);
+          GrpcReceiver::start(*receiver.grpc, logs, receiver_stats(receiver.name, "grpc"), budget_,
+                              forwards_.from(receiver.name));
       if (!started) return started.error();
       grpc_.push_back(std::move(*started));
       log(LogLevel::info, "receiving OTLP/gRPC",
@@ -208,7 +189,8 @@ Status Agent::start_receivers() {
     }
     if (receiver.http) {
       auto started =
-          HttpReceiver::start(*receiver.http, logs, receiver_stats(receiver.name, "http"), budget_);
+          HttpReceiver::start(*receiver.http, logs, receiver_stats(receiver.name, "http"), budget_,
+                              forwards_.from(receiver.name));
       if (!started) {
         return Error{started.error().code,
                      "OTLP/HTTP (receiver " + receiver.name + "): " + started.error().message};
@@ -264,6 +246,7 @@ void Agent::let_drains_finish() {
 void Agent::stop() {
   if (lock_ == nullptr) return;
   telemetry_.ready = false;
+  forwards_.finish();
   {
     // All at once: none goes on taking requests while another one waits for its clients.
     std::vector<std::jthread> stops;
@@ -274,6 +257,7 @@ void Agent::stop() {
   import_.reset();
   grpc_.clear();
   http_.clear();
+  forwards_.clear();
   // While the upstream takes data, what is here goes out: nothing is cut off and sent twice.
   let_drains_finish();
   for (auto& drain : drains_) drain->request_stop();

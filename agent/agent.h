@@ -19,6 +19,7 @@
 #include "agent/config.h"
 #include "agent/directory_import.h"
 #include "agent/drain.h"
+#include "agent/forward_routes.h"
 #include "agent/grpc_receiver.h"
 #include "agent/health.h"
 #include "agent/http_receiver.h"
@@ -74,6 +75,7 @@ class Agent {
   std::jthread upkeep_;
 
   std::vector<std::unique_ptr<Drain>> drains_;
+  ForwardRoutes forwards_;
   std::unique_ptr<DirectoryImport> import_;
   std::vector<std::unique_ptr<GrpcReceiver>> grpc_;
   std::vector<std::unique_ptr<HttpReceiver>> http_;

@@ -106,6 +106,7 @@ struct RetryConfig {
   bool enabled = true;  // false: a failed batch waits max_interval; it is still never discarded
   milliseconds initial_interval{5'000};
   milliseconds max_interval{30'000};
+  milliseconds max_elapsed_time{300'000};  // of a request that is forwarded at once; 0: no limit
   double multiplier = 1.5;
   double randomization_factor = 0.5;
 
@@ -121,6 +122,8 @@ struct ExporterConfig {
   DebugVerbosity debug_verbosity = DebugVerbosity::basic;
   RetryConfig retry;
   std::optional<BatchConfig> batch;  // sending_queue.batch
+  bool queued = true;       // sending_queue.enabled; false: forwarded at once, see forwarder.h
+  unsigned consumers = 10;  // sending_queue.num_consumers, for what is forwarded at once
   std::optional<AuthenticatorConfig> auth;
 
   bool operator==(const ExporterConfig&) const = default;

@@ -67,17 +67,13 @@ Reader compression(ContentCoding& out) {
 }  // namespace
 
 void read_retry(const Value& value, RetryConfig& retry) {
-  const auto forever = [](const Value& v) {
-    milliseconds ignored{0};
-    duration(ignored, kNotNegative)(v);  // nothing is given up for time: docs/configuration.md
-  };
   read_section(value, {
                           {"enabled", boolean(retry.enabled)},
                           {"initial_interval", duration(retry.initial_interval, kPositive)},
                           {"randomization_factor", number(retry.randomization_factor, 0, 1)},
                           {"multiplier", number(retry.multiplier, 1, 1000)},
                           {"max_interval", duration(retry.max_interval, kPositive)},
-                          {"max_elapsed_time", forever},
+                          {"max_elapsed_time", duration(retry.max_elapsed_time, kNotNegative)},
                       });
   if (retry.initial_interval > retry.max_interval) {
     value.warn(fmt::format("max_interval ({}) is less than initial_interval, which is taken for it",
@@ -116,18 +112,6 @@ BatchConfig read_queue_batch(const Value& value) {
   return batch;
 }
 
-Reader queue_enabled() {
-  return [](const Value& value) {
-    bool enabled = true;
-    boolean(enabled)(value);
-    if (!enabled) {
-      value.fail("false is not supported in this version: everything goes through the buffer");
-    }
-  };
-}
-
-}  // namespace
-
 Keys queue_keys(DeclaredExporter& exporter) {
   const auto limits = "the buffer is limited by extensions::disk_buffer::max_folder_size";
   const auto words = [](const Value& value) {
@@ -141,14 +125,25 @@ Keys queue_keys(DeclaredExporter& exporter) {
     exporter.config.batch = read_queue_batch(value);
   };
   return {
-      {"enabled", queue_enabled()},
-      {"num_consumers", no_effect("one connection a signal keeps the order")},
+      {"enabled", boolean(exporter.config.queued)},
+      {"num_consumers", integer(exporter.config.consumers, {1, 1000})},
       {"queue_size", no_effect(limits)},
       {"sizer", words},
       {"block_on_overflow", no_effect("extensions::disk_buffer::overflow says what happens")},
       {"wait_for_result", no_effect("a request is answered when it is on disk")},
       {"storage", storage},
       {"batch", batch},
+  };
+}
+
+}  // namespace
+
+Reader sending_queue(DeclaredExporter& exporter) {
+  return [&exporter](const Value& value) {
+    read_section(value, queue_keys(exporter));
+    if (!exporter.config.queued || value.node.find("num_consumers") == nullptr) return;
+    value.findings.warning(value.place_of("num_consumers"), join_key(value.key, "num_consumers"),
+                           "has no effect: one connection a signal keeps the order");
   };
 }
 
@@ -209,7 +204,7 @@ void read_otlp_http(const ComponentId& id, const Value& value, Declared& declare
       {"timeout", duration(options.timeout, kNotNegative)},
       {"tls", client_tls(options.tls)},
       {"retry_on_failure", [&](const Value& v) { read_retry(v, exporter.config.retry); }},
-      {"sending_queue", section(queue_keys(exporter))},
+      {"sending_queue", sending_queue(exporter)},
   };
   for (Key& key : transport_keys()) keys.push_back(std::move(key));
   read_section(value, keys);

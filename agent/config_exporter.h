@@ -9,8 +9,8 @@ namespace holdfast {
 /// `retry_on_failure`.
 void read_retry(const Value& value, RetryConfig& retry);
 
-/// The keys of `sending_queue`. `exporter` must outlive them.
-Keys queue_keys(DeclaredExporter& exporter);
+/// `sending_queue`. `exporter` must outlive it.
+Reader sending_queue(DeclaredExporter& exporter);
 
 void read_otlp_grpc(const ComponentId& id, const Value& value, Declared& declared);
 

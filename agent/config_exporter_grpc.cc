@@ -240,7 +240,7 @@ void read_otlp_grpc(const ComponentId& id, const Value& value, Declared& declare
           {"auth", authenticator(exporter.auth)},
           {"middlewares", refused_unless_off("")},
           {"retry_on_failure", [&](const Value& v) { read_retry(v, exporter.config.retry); }},
-          {"sending_queue", section(queue_keys(exporter))},
+          {"sending_queue", sending_queue(exporter)},
       });
   const Member* endpoint = value.node.find("endpoint");
   if (endpoint == nullptr || endpoint->value.kind == Node::Kind::null ||

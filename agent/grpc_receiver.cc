@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "agent/grpc_receiver_body.h"
+#include "agent/grpc_receiver_call.h"
 #include "agent/grpc_receiver_server.h"
 #include "agent/logging.h"
 #include "agent/rpc_status.h"
@@ -37,46 +38,25 @@ constexpr std::size_t kScratchBytesKept = 1 << 20;
 constexpr std::size_t kQuotaBytesMin = 64 << 20;
 constexpr std::chrono::seconds kRetryDelay{1};
 
-/// Has one operation under way at any time, and is that operation's tag.
-struct Call {
-  enum class State : std::uint8_t { armed, reading, waiting, finishing };
+using Call = GrpcCall;
 
-  grpc::GenericServerContext context;
-  grpc::GenericServerAsyncReaderWriter stream{&context};
-  grpc::ByteBuffer message;
-  std::list<Call>::iterator self;
-  SteadyClock::time_point since;
-  std::size_t budget_bytes = 0;
-  Signal signal = Signal::traces;
-  State state = State::armed;
-  bool given_up = false;
-};
-
-/// grpc-go's words. A service is known when one of its methods is: each of OTLP's has one.
-std::string unknown_method(std::string_view path, const IngestBatch& batch) {
-  const std::string_view name = path.starts_with('/') ? path.substr(1) : path;
-  const std::size_t slash = name.rfind('/');
-  if (slash == std::string_view::npos) {
-    return "malformed method name: \"" + std::string(path) + '"';
-  }
-  const std::string service(name.substr(0, slash));
-  for (const Signal signal : kSignals) {
-    if (batch.takes(signal) && traits(signal).grpc_method.starts_with('/' + service + '/')) {
-      return "unknown method " + std::string(name.substr(slash + 1)) + " for service " + service;
-    }
-  }
-  return "unknown service " + service;
+/// An Export*ServiceResponse; a partial_success is always there, as the Collector sends it.
+grpc::ByteBuffer response_message(const ForwardAnswer& answer) {
+  const grpc::Slice slice(encode_export_response(answer.rejected_items, answer.message));
+  return grpc::ByteBuffer(&slice, 1);
 }
 
 class Receiver final : public GrpcReceiver {
  public:
   Receiver(const GrpcReceiverConfig& config, const SignalLogs& logs, ReceiverStats& stats,
-           ByteBudget& budget)
+           ByteBudget& budget, SignalForwarders forwarders)
       : message_bytes_max_(config.recv_message_bytes_max),
         stats_(stats),
         budget_(budget),
-        batch_(logs, config.source),
-        success_(success_message()) {}
+        forwarders_(std::move(forwarders)),
+        notices_ends_(forwarded_signals(forwarders_) != decltype(forwarded_signals({})){}),
+        batch_(logs, config.source, forwarded_signals(forwarders_)),
+        success_(response_message({})) {}
   ~Receiver() override { stop(std::chrono::milliseconds(0)); }
 
   Status start(const GrpcReceiverConfig& config) {
@@ -103,6 +83,7 @@ class Receiver final : public GrpcReceiver {
   void run() noexcept;
   bool next_event();
   void on_event(Call& call, bool ok);
+  void on_end(Call& call);
   void on_matched(Call& call);
   std::optional<std::string> refuse_stranger(const Call& call);
   void on_message(Call& call);
@@ -111,10 +92,12 @@ class Receiver final : public GrpcReceiver {
   bool may_arm() const;
   void give_up_oldest();
   void answer(Call& call, const IngestResult& result);
-  void finish(Call& call, int code, const std::string& message);
-  void finish_unavailable(Call& call, const std::string& message);
+  void forward(Call& call, ForwardRequest request);
+  void answer_forwarded(Call& call);
+  void succeed(Call& call, const grpc::ByteBuffer& response);
+  void finish(Call& call, int code, const std::string& message,
+              std::optional<std::chrono::seconds> retry = std::nullopt);
   void finished(Call& call);
-  static grpc::ByteBuffer success_message();
 
   const std::size_t message_bytes_max_;
   std::unique_ptr<Authenticator> authenticator_;  // none: everybody may send
@@ -122,6 +105,8 @@ class Receiver final : public GrpcReceiver {
   ByteBudget& budget_;
   grpc::AsyncGenericService service_;
   GrpcServer grpc_;
+  const SignalForwarders forwarders_;
+  const bool notices_ends_;  // of calls, so that a client's takes its forwarded request along
   IngestBatch batch_;
   const grpc::ByteBuffer success_;  // not static: a slice must go before gRPC's own globals
   std::list<Call> armed_;
@@ -136,12 +121,6 @@ class Receiver final : public GrpcReceiver {
   std::once_flag stopped_;
   std::jthread thread_;
 };
-
-/// An Export*ServiceResponse with an empty partial_success, as the Collector sends it.
-grpc::ByteBuffer Receiver::success_message() {
-  const grpc::Slice slice(std::string("\x0A\x00", 2));
-  return grpc::ByteBuffer(&slice, 1);
-}
 
 void Receiver::stop(std::chrono::milliseconds grace) {
   std::call_once(stopped_, [&] {
@@ -197,7 +176,12 @@ bool Receiver::next_event() {
       return false;
     }
   }
-  on_event(*static_cast<Call*>(tag), ok);
+  const auto& event = *static_cast<Call::Event*>(tag);
+  if (event.is_end) {
+    on_end(event.call);
+  } else {
+    on_event(event.call, ok);
+  }
   return true;
 }
 
@@ -219,11 +203,19 @@ void Receiver::on_event(Call& call, bool ok) {
         finish(call, kRpcInternal, "no request message");
       }
       break;
+    case Call::State::forwarding:
+      answer_forwarded(call);
+      break;
     case Call::State::waiting:
     case Call::State::finishing:
       finished(call);
       break;
   }
+}
+
+void Receiver::on_end(Call& call) {
+  call.gone.request_stop();
+  if (std::exchange(call.one_is_over, true)) under_way_.erase(call.self);
 }
 
 void Receiver::on_matched(Call& call) {
@@ -238,7 +230,7 @@ void Receiver::on_matched(Call& call) {
       call.signal = signal;
       call.state = Call::State::reading;
       ++reading_;
-      call.stream.Read(&call.message, &call);
+      call.stream.Read(&call.message, &call.operation);
       return;
     }
   }
@@ -262,7 +254,7 @@ void Receiver::on_message(Call& call) {
   if (!budget_.try_acquire(wire_bytes)) {
     stats.requests.fetch_add(1, std::memory_order_relaxed);
     stats.refused.fetch_add(1, std::memory_order_relaxed);  // its items are not known
-    finish_unavailable(call, "too many bytes in flight, try again later");
+    finish(call, kRpcUnavailable, "too many bytes in flight, try again later", kRetryDelay);
     return;
   }
   call.budget_bytes = wire_bytes;
@@ -275,8 +267,13 @@ void Receiver::on_message(Call& call) {
     stats.failed.fetch_add(1, std::memory_order_relaxed);
     finish(call, body.code, body.message);
   } else {
-    batch_.accept(call.signal, body.bytes, stats,
-                  [this, &call](const IngestResult& result) { answer(call, result); });
+    std::shared_ptr<const std::string> copy;  // for the upstream
+    if (!forwarders_[index_of(call.signal)].empty())
+      copy = std::make_shared<const std::string>(body.bytes);
+    batch_.accept(call.signal, body.bytes, stats, [this, &call, copy](const IngestResult& result) {
+      if (copy == nullptr || result.items == 0) return answer(call, result);
+      forward(call, {.signal = call.signal, .body = copy, .items = result.items});
+    });
   }
   call.message.Clear();
   if (joined_.capacity() > kScratchBytesKept) std::string().swap(joined_);
@@ -312,7 +309,10 @@ void Receiver::arm() {
   while (may_arm()) {
     Call& call = armed_.emplace_back();
     call.self = std::prev(armed_.end());
-    service_.RequestCall(&call.context, &call.stream, grpc_.queue.get(), grpc_.queue.get(), &call);
+    call.has_end = notices_ends_;
+    if (call.has_end) call.context.AsyncNotifyWhenDone(&call.end);
+    service_.RequestCall(&call.context, &call.stream, grpc_.queue.get(), grpc_.queue.get(),
+                         &call.operation);
   }
 }
 
@@ -322,7 +322,9 @@ void Receiver::give_up_oldest() {
   const SteadyClock::time_point too_old = SteadyClock::now() - kGiveUpAfter;
   for (Call& call : under_way_) {
     if (call.since > too_old) break;
-    if (call.given_up || call.state == Call::State::waiting) continue;
+    const bool is_ours =
+        call.state == Call::State::waiting || call.state == Call::State::forwarding;
+    if (call.given_up || is_ours) continue;
     call.given_up = true;
     call.context.TryCancel();
   }
@@ -331,32 +333,55 @@ void Receiver::give_up_oldest() {
 void Receiver::answer(Call& call, const IngestResult& result) {
   switch (result.outcome) {
     case IngestResult::Outcome::stored:
-      call.state = Call::State::finishing;
-      call.stream.WriteAndFinish(success_, grpc::WriteOptions(), grpc::Status::OK, &call);
-      break;
+      return succeed(call, success_);
     case IngestResult::Outcome::refused:
-      finish(call, kRpcInvalidArgument, result.message);
-      break;
+      return finish(call, kRpcInvalidArgument, result.message);
     case IngestResult::Outcome::full:
-      finish_unavailable(call, result.message);
-      break;
+      return finish(call, kRpcUnavailable, result.message, kRetryDelay);
   }
 }
 
-void Receiver::finish_unavailable(Call& call, const std::string& message) {
-  call.state = Call::State::finishing;
-  call.stream.Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, message,
-                                  encode_rpc_status(kRpcUnavailable, message, kRetryDelay)),
-                     &call);
+void Receiver::forward(Call& call, ForwardRequest request) {
+  call.state = Call::State::forwarding;
+  call.gone = std::stop_source();
+  if (call.one_is_over) call.gone.request_stop();
+  call.forwarded_items = request.items;
+  request.deadline = call.deadline();
+  request.gone = call.gone.get_token();
+  forward_to_all(forwarders_[index_of(call.signal)], request,
+                 [queue = grpc_.queue.get(), &call](ForwardAnswer answer) {
+                   std::lock_guard lock(call.mutex);
+                   call.forwarded = std::move(answer);
+                   call.alarm.Set(queue, gpr_now(GPR_CLOCK_MONOTONIC), &call.operation);
+                 });
 }
 
-void Receiver::finish(Call& call, int code, const std::string& message) {
+void Receiver::answer_forwarded(Call& call) {
+  std::unique_lock lock(call.mutex);
+  const ForwardAnswer answer = std::move(call.forwarded);
+  lock.unlock();
+  batch_.note_forwarded(call.signal, stats_.signals[index_of(call.signal)], call.forwarded_items,
+                        answer.code == kRpcOk);
+  if (answer.code != kRpcOk) return finish(call, answer.code, answer.message, answer.retry_after);
+  succeed(call, response_message(answer));
+}
+
+void Receiver::succeed(Call& call, const grpc::ByteBuffer& response) {
   call.state = Call::State::finishing;
-  call.stream.Finish(grpc::Status(static_cast<grpc::StatusCode>(code), message), &call);
+  call.stream.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK, &call.operation);
+}
+
+void Receiver::finish(Call& call, int code, const std::string& message,
+                      std::optional<std::chrono::seconds> retry) {
+  call.state = Call::State::finishing;
+  const std::string details = retry ? encode_rpc_status(code, message, retry) : "";
+  call.stream.Finish(grpc::Status(static_cast<grpc::StatusCode>(code), message, details),
+                     &call.operation);
 }
 
 void Receiver::finished(Call& call) {
   budget_.release(call.budget_bytes);
+  if (call.has_end && !std::exchange(call.one_is_over, true)) return;
   under_way_.erase(call.self);
 }
 
@@ -364,8 +389,9 @@ void Receiver::finished(Call& call) {
 
 Result<std::unique_ptr<GrpcReceiver>> GrpcReceiver::start(const GrpcReceiverConfig& config,
                                                           SignalLogs logs, ReceiverStats& stats,
-                                                          ByteBudget& budget) {
-  auto receiver = std::make_unique<Receiver>(config, logs, stats, budget);
+                                                          ByteBudget& budget,
+                                                          SignalForwarders forwarders) {
+  auto receiver = std::make_unique<Receiver>(config, logs, stats, budget, std::move(forwarders));
   if (const Status started = receiver->start(config); !started.ok()) return started.error();
   return std::unique_ptr<GrpcReceiver>(std::move(receiver));
 }

@@ -6,6 +6,7 @@
 
 #include "agent/byte_budget.h"
 #include "agent/config.h"
+#include "agent/forwarder.h"
 #include "agent/ingest.h"
 #include "agent/stats.h"
 #include "buffer/result.h"
@@ -14,10 +15,11 @@ namespace holdfast {
 
 class GrpcReceiver {
  public:
-  /// `stats` and `budget` must outlive it. Starts its thread.
+  /// `stats`, `budget` and the forwarders must outlive it. Starts its thread.
   static Result<std::unique_ptr<GrpcReceiver>> start(const GrpcReceiverConfig& config,
                                                      SignalLogs logs, ReceiverStats& stats,
-                                                     ByteBudget& budget);
+                                                     ByteBudget& budget,
+                                                     SignalForwarders forwarders = {});
   virtual ~GrpcReceiver() = default;
   virtual std::uint16_t port() const = 0;
   /// Takes no more calls, answers what is under way, joins.

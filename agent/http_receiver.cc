@@ -11,6 +11,7 @@
 #include "agent/http_path.h"
 #include "agent/http_receiver_answers.h"
 #include "agent/http_receiver_cors.h"
+#include "agent/http_receiver_forward.h"
 #include "agent/http_server.h"
 #include "agent/http_server_response.h"
 #include "agent/logging.h"
@@ -55,14 +56,20 @@ struct Asker {
 
 class Receiver final : public HttpReceiver {
  public:
-  Receiver(const HttpReceiverConfig& config, const SignalLogs& logs, ReceiverStats& stats)
-      : config_(config), cors_(config.cors), stats_(stats), batch_(logs, config.source) {}
+  Receiver(const HttpReceiverConfig& config, const SignalLogs& logs, ReceiverStats& stats,
+           SignalForwarders forwarders)
+      : config_(config),
+        cors_(config.cors),
+        stats_(stats),
+        forwarding_(std::move(forwarders)),
+        batch_(logs, config.source, forwarded_signals(forwarding_.forwarders())) {}
   ~Receiver() override { stop(std::chrono::milliseconds::zero()); }
 
   Status listen(ByteBudget& budget);
   std::uint16_t port() const override { return server_->port(); }
   void stop(std::chrono::milliseconds grace) override {
     if (server_) server_->stop(grace);
+    forwarding_.detach();
   }
 
  private:
@@ -75,6 +82,8 @@ class Receiver final : public HttpReceiver {
   HttpResponse refuse(Reason reason, const HttpRequest& head);
   HttpResponse refusal(Reason reason, const HttpRequest& head) const;
   void handle(const HttpRequest& request, HttpReply reply);
+  static void answer(const Asker& asker, const IngestResult& result);
+  void forward(const Asker& asker, ForwardRequest request);
   std::optional<HttpResponse> decode(const HttpRequest& request, const Asker& asker,
                                      ReceiverSignalStats& stats, std::string_view& bytes);
   std::optional<HttpResponse> read_json(Signal signal, std::string_view& bytes,
@@ -84,6 +93,7 @@ class Receiver final : public HttpReceiver {
   const CorsPolicy cors_;
   std::unique_ptr<Authenticator> authenticator_;  // none: everybody may send
   ReceiverStats& stats_;
+  HttpForwarding forwarding_;
   IngestBatch batch_;
   OtlpJsonParser json_;
   std::string decoded_;
@@ -136,6 +146,7 @@ Status Receiver::listen(ByteBudget& budget) {
   auto started = HttpServer::start(options, std::move(handlers));
   if (!started.ok()) return started.error();
   server_ = std::move(started).value();
+  forwarding_.attach(*server_);
   return {};
 }
 
@@ -261,6 +272,38 @@ std::optional<HttpResponse> Receiver::read_json(Signal signal, std::string_view&
   return std::nullopt;
 }
 
+void Receiver::answer(const Asker& asker, const IngestResult& result) {
+  HttpResponse response;
+  switch (result.outcome) {
+    case IngestResult::Outcome::stored:
+      response = success_answer(asker.encoding);
+      break;
+    case IngestResult::Outcome::refused:
+      response = status_answer(asker.encoding, kRpcInvalidArgument, result.message);
+      break;
+    case IngestResult::Outcome::full:
+      response = unavailable_answer(asker.encoding, result.message);
+      break;
+  }
+  add_headers(response, asker.headers);
+  asker.reply.send(std::move(response));
+}
+
+void Receiver::forward(const Asker& asker, ForwardRequest request) {
+  const Signal signal = request.signal;
+  const auto items = static_cast<std::uint32_t>(request.items);
+  forwarding_.forward(
+      std::move(request), asker.reply, [this, asker, signal, items](const ForwardAnswer& told) {
+        const bool taken = told.code == kRpcOk;
+        batch_.note_forwarded(signal, stats_.signals[index_of(signal)], items, taken);
+        HttpResponse response =
+            taken ? partial_answer(asker.encoding, signal, told.rejected_items, told.message)
+                  : status_answer(asker.encoding, told.code, told.message, told.retry_after);
+        add_headers(response, asker.headers);
+        asker.reply.send(std::move(response));
+      });
+}
+
 void Receiver::handle(const HttpRequest& request, HttpReply reply) {
   const Signal signal = *signal_of(request);  // judge_head() let it pass
   ReceiverSignalStats& stats = stats_.signals[index_of(signal)];
@@ -273,21 +316,11 @@ void Receiver::handle(const HttpRequest& request, HttpReply reply) {
     add_headers(*refused, asker.headers);
     asker.reply.send(*std::move(refused));
   } else {
-    batch_.accept(signal, bytes, stats, [asker](const IngestResult& result) {
-      HttpResponse response;
-      switch (result.outcome) {
-        case IngestResult::Outcome::stored:
-          response = success_answer(asker.encoding);
-          break;
-        case IngestResult::Outcome::refused:
-          response = status_answer(asker.encoding, kRpcInvalidArgument, result.message);
-          break;
-        case IngestResult::Outcome::full:
-          response = unavailable_answer(asker.encoding, result.message);
-          break;
-      }
-      add_headers(response, asker.headers);
-      asker.reply.send(std::move(response));
+    std::shared_ptr<const std::string> copy;  // for the upstream
+    if (forwarding_.takes(signal)) copy = std::make_shared<const std::string>(bytes);
+    batch_.accept(signal, bytes, stats, [this, asker, copy, signal](const IngestResult& result) {
+      if (copy == nullptr || result.items == 0) return answer(asker, result);
+      forward(asker, {.signal = signal, .body = copy, .items = result.items});
     });
   }
   forget(decoded_);
@@ -299,8 +332,9 @@ void Receiver::handle(const HttpRequest& request, HttpReply reply) {
 
 Result<std::unique_ptr<HttpReceiver>> HttpReceiver::start(const HttpReceiverConfig& config,
                                                           SignalLogs logs, ReceiverStats& stats,
-                                                          ByteBudget& budget) {
-  auto receiver = std::make_unique<Receiver>(config, logs, stats);
+                                                          ByteBudget& budget,
+                                                          SignalForwarders forwarders) {
+  auto receiver = std::make_unique<Receiver>(config, logs, stats, std::move(forwarders));
   if (Status status = receiver->listen(budget); !status) return status.error();
   return std::unique_ptr<HttpReceiver>(std::move(receiver));
 }

@@ -7,6 +7,7 @@
 
 #include "agent/byte_budget.h"
 #include "agent/config.h"
+#include "agent/forwarder.h"
 #include "agent/ingest.h"
 #include "agent/stats.h"
 #include "buffer/result.h"
@@ -15,10 +16,11 @@ namespace holdfast {
 
 class HttpReceiver {
  public:
-  /// `stats` and `budget` must outlive it. Starts its thread.
+  /// `stats`, `budget` and the forwarders must outlive it. Starts its thread.
   static Result<std::unique_ptr<HttpReceiver>> start(const HttpReceiverConfig& config,
                                                      SignalLogs logs, ReceiverStats& stats,
-                                                     ByteBudget& budget);
+                                                     ByteBudget& budget,
+                                                     SignalForwarders forwarders = {});
   virtual ~HttpReceiver() = default;
   virtual std::uint16_t port() const = 0;
   /// Takes no more connections, answers what is under way, joins.

@@ -23,15 +23,6 @@ HttpResponse answer(int status, std::string_view content_type, std::string body)
   return response;
 }
 
-HttpResponse rpc_answer(OtlpEncoding encoding, int rpc_code, std::string_view message,
-                        std::optional<std::chrono::seconds> retry) {
-  const int status = http_status_of(rpc_code);
-  if (encoding == OtlpEncoding::protobuf) {
-    return answer(status, kProtobuf, encode_rpc_status(rpc_code, message, retry));
-  }
-  return answer(status, kJson, rpc_status_json(rpc_code, message, retry));
-}
-
 }  // namespace
 
 OtlpEncoding encoding_of(std::string_view content_type) {
@@ -49,6 +40,14 @@ HttpResponse success_answer(OtlpEncoding encoding) {
   if (encoding == OtlpEncoding::json) return answer(200, kJson, R"({"partialSuccess":{}})");
   // partial_success, present and empty
   return answer(200, kProtobuf, std::string("\x0a\x00", 2));
+}
+
+HttpResponse partial_answer(OtlpEncoding encoding, Signal signal, std::uint64_t rejected_items,
+                            std::string_view message) {
+  if (encoding == OtlpEncoding::json) {
+    return answer(200, kJson, export_response_json(signal, rejected_items, message));
+  }
+  return answer(200, kProtobuf, encode_export_response(rejected_items, message));
 }
 
 HttpResponse not_found_answer() {
@@ -74,14 +73,21 @@ HttpResponse media_type_answer() {
                 "[application/json, application/x-protobuf]");
 }
 
-HttpResponse status_answer(OtlpEncoding encoding, int rpc_code, std::string_view message) {
-  return rpc_answer(encoding, rpc_code, message, std::nullopt);
+HttpResponse status_answer(OtlpEncoding encoding, int rpc_code, std::string_view message,
+                           std::optional<std::chrono::seconds> retry) {
+  const int status = http_status_of(rpc_code);
+  HttpResponse response =
+      encoding == OtlpEncoding::protobuf
+          ? answer(status, kProtobuf, encode_rpc_status(rpc_code, message, retry))
+          : answer(status, kJson, rpc_status_json(rpc_code, message, retry));
+  if (retry && (status == 429 || status == 503)) {
+    response.headers.emplace_back("Retry-After", std::to_string(retry->count()));
+  }
+  return response;
 }
 
 HttpResponse unavailable_answer(OtlpEncoding encoding, std::string_view message) {
-  HttpResponse response = rpc_answer(encoding, kRpcUnavailable, message, kRetryDelay);
-  response.headers.emplace_back("Retry-After", std::to_string(kRetryDelay.count()));
-  return response;
+  return status_answer(encoding, kRpcUnavailable, message, kRetryDelay);
 }
 
 HttpResponse unauthenticated_answer(OtlpEncoding encoding, std::string_view message,

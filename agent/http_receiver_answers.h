@@ -3,11 +3,14 @@
 // Source: OTLP specification, "OTLP/HTTP Response". Pure functions.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "agent/http_server.h"
+#include "proto/signal.h"
 
 namespace holdfast {
 
@@ -19,14 +22,20 @@ enum class OtlpEncoding : std::uint8_t { protobuf, json, other };
 OtlpEncoding encoding_of(std::string_view content_type);
 
 HttpResponse success_answer(OtlpEncoding encoding);
+
+/// Taken, but for some: nothing is to be sent again.
+HttpResponse partial_answer(OtlpEncoding encoding, Signal signal, std::uint64_t rejected_items,
+                            std::string_view message);
 HttpResponse not_found_answer();
 /// 307: the client may send the same, body included, to `location`.
 HttpResponse redirect_answer(std::string location);
 HttpResponse method_answer();
 HttpResponse media_type_answer();
 
-/// A google.rpc.Status with the HTTP status that belongs to its code. Never tried again.
-HttpResponse status_answer(OtlpEncoding encoding, int rpc_code, std::string_view message);
+/// A google.rpc.Status with the HTTP status that belongs to its code; `retry` goes into it, and
+/// into Retry-After where HTTP has that.
+HttpResponse status_answer(OtlpEncoding encoding, int rpc_code, std::string_view message,
+                           std::optional<std::chrono::seconds> retry = std::nullopt);
 
 /// 503 with Retry-After and the same in the Status: try again soon.
 HttpResponse unavailable_answer(OtlpEncoding encoding, std::string_view message);

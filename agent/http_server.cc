@@ -40,6 +40,13 @@ std::string_view HttpRequest::query() const {
   return std::string_view(target).substr(std::min(target.size(), target.find('?')));
 }
 
+HttpReply::Session::~Session() {
+  if (answered) return;
+  HttpResponse response;
+  response.status = 500;
+  connection->answer(std::move(response));
+}
+
 HttpReply::HttpReply(std::shared_ptr<Session> session) : session_(std::move(session)) {}
 
 void HttpReply::send(HttpResponse response) const {
@@ -49,6 +56,10 @@ void HttpReply::send(HttpResponse response) const {
 }
 
 bool HttpReply::lease(std::size_t bytes) const { return session_->connection->grow_lease(bytes); }
+
+void HttpReply::watch(std::function<void()> gone) const {
+  session_->connection->watch(std::move(gone));
+}
 
 struct HttpServer::Impl {
   std::shared_ptr<HttpServerCore> core;

@@ -74,6 +74,9 @@ class HttpReply {
   /// has been inflated. False: over the budget; then the request is to be refused.
   [[nodiscard]] bool lease(std::size_t bytes) const;
 
+  /// For an answer that takes its time: `gone` is called, once, if the client hangs up before it.
+  void watch(std::function<void()> gone) const;
+
  private:
   std::shared_ptr<Session> session_;
 };

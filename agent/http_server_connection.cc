@@ -38,13 +38,6 @@ constexpr int kReadsInARow = 8;
 
 }  // namespace
 
-HttpReply::Session::~Session() {
-  if (answered) return;
-  HttpResponse response;
-  response.status = 500;
-  connection->answer(std::move(response));
-}
-
 HttpConnection::HttpConnection(std::shared_ptr<HttpServerCore> core, HttpSocket socket)
     : core_(std::move(core)), socket_(std::move(socket)), lease_(core_->options().budget) {}
 
@@ -93,6 +86,7 @@ void HttpConnection::close() {
   error_code ignored;
   socket_.close(ignored);
   lease_.release();
+  tell_gone();
   core_->forget(this);
 }
 
@@ -327,6 +321,7 @@ void HttpConnection::refuse(Reason reason) {
 }
 
 void HttpConnection::write(HttpResponse response) {
+  gone_ = nullptr;
   close_after_write_ =
       response.close || !info_.keep_alive || !core_->options().keep_alive || core_->stopping();
   out_head_ = render_head(response, core_->date(),

@@ -4,6 +4,7 @@
 // connection at rest holds a socket and this object, no buffers.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -30,6 +31,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   /// Writes the answer to the request that was handed over. Nothing happens if the client has gone.
   void answer(HttpResponse response);
+  /// See HttpReply.
+  void watch(std::function<void()> gone);
   bool grow_lease(std::size_t bytes) { return lease_.grow_by(bytes); }
 
  private:
@@ -65,6 +68,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void answer_early(HttpResponse response, std::string_view rest);
   void refuse(HttpServer::Refusal::Reason reason);
   void end_of_input();
+  void await_end();
+  void look_for_end();
+  void tell_gone();
   void write(HttpResponse response);
   void after_write();
   void next_request();
@@ -84,6 +90,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool is_head_method_ = false;
   std::unique_ptr<HttpRequestParser> parser_;
   std::string unread_;            // came after what has been parsed
+  std::function<void()> gone_;    // to be told while the owner has the request; or nothing
+  unsigned watches_ = 0;          // the last of them counts
   std::uint64_t skip_bytes_ = 0;  // of a body that nobody wants
   std::uint64_t lingered_bytes_ = 0;
   std::string out_head_;

@@ -103,7 +103,9 @@ struct IngestBatch::SignalBatch {
   }
 };
 
-IngestBatch::IngestBatch(SignalLogs logs, std::uint16_t source) : logs_(logs), source_(source) {}
+IngestBatch::IngestBatch(SignalLogs logs, std::uint16_t source,
+                         std::array<bool, kSignalCount> unstored)
+    : logs_(logs), source_(source), unstored_(unstored) {}
 IngestBatch::~IngestBatch() = default;
 
 void IngestBatch::accept(Signal signal, std::string_view request, ReceiverSignalStats& stats,
@@ -121,6 +123,10 @@ void IngestBatch::accept(Signal signal, std::string_view request, ReceiverSignal
   }
   if (walked.items == 0) {
     done({});  // nothing to keep: a success, as the Collector has it
+    return;
+  }
+  if (!stores(signal)) {
+    done({.items = walked.items});
     return;
   }
   auto& slot = batches_[index_of(signal)];
@@ -151,6 +157,12 @@ void IngestBatch::accept(Signal signal, std::string_view request, ReceiverSignal
   ++waiting_;
 }
 
+void IngestBatch::note_forwarded(Signal signal, ReceiverSignalStats& stats, std::uint32_t items,
+                                 bool taken) const {
+  if (stores(signal)) return;  // counted when it was
+  (taken ? stats.accepted : stats.refused).fetch_add(items, std::memory_order_relaxed);
+}
+
 void IngestBatch::commit() {
   if (waiting_ == 0) return;
   pending_bytes_ = 0;
@@ -173,6 +185,7 @@ void IngestBatch::commit() {
       Counter& counter =
           outcome == AppendOutcome::stored ? waiting.stats->accepted : waiting.stats->refused;
       counter.fetch_add(waiting.items, std::memory_order_relaxed);
+      result.items = waiting.items;
       waiting.done(result);
     }
   }

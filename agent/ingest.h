@@ -28,6 +28,7 @@ struct IngestResult {
   };
   Outcome outcome = Outcome::stored;
   std::string message;
+  std::uint32_t items = 0;  // in the request, where it was stored
 };
 
 /// The logs by signal; null where no pipeline takes the signal.
@@ -38,17 +39,20 @@ class IngestBatch {
   using Done = std::function<void(const IngestResult&)>;
 
   /// `source` stands for the receiver in what is stored (agent/routes.h); 0: for all exporters.
-  explicit IngestBatch(SignalLogs logs, std::uint16_t source = 0);
+  /// `unstored`: signals that are taken even where there is no log, since they are forwarded.
+  explicit IngestBatch(SignalLogs logs, std::uint16_t source = 0,
+                       std::array<bool, kSignalCount> unstored = {});
   ~IngestBatch();
   IngestBatch(const IngestBatch&) = delete;
   IngestBatch& operator=(const IngestBatch&) = delete;
 
   /// Is there a pipeline for it?
-  bool takes(Signal signal) const { return logs_[index_of(signal)] != nullptr; }
+  bool takes(Signal signal) const { return stores(signal) || unstored_[index_of(signal)]; }
+  bool stores(Signal signal) const { return logs_[index_of(signal)] != nullptr; }
 
   /// `request` are the protobuf bytes of an Export*ServiceRequest; they are not needed after the
-  /// call. `done` is called here for bad bytes and for a request without items, else in commit(),
-  /// on the same thread.
+  /// call. `done` is called here for bad bytes, for a request without items and where there is no
+  /// log, else in commit(), on the same thread.
   void accept(Signal signal, std::string_view request, ReceiverSignalStats& stats, Done done);
 
   /// Bytes that wait for commit(); a receiver commits when its burst ends or this passes about a
@@ -58,10 +62,15 @@ class IngestBatch {
 
   void commit();
 
+  /// Counts a request that was forwarded: what no log keeps is accepted when the upstream takes it.
+  void note_forwarded(Signal signal, ReceiverSignalStats& stats, std::uint32_t items,
+                      bool taken) const;
+
  private:
   struct SignalBatch;
   SignalLogs logs_;
   const std::uint16_t source_;
+  std::array<bool, kSignalCount> unstored_;
   std::array<std::unique_ptr<SignalBatch>, kSignalCount> batches_;
   std::size_t pending_bytes_ = 0;
   std::size_t waiting_ = 0;

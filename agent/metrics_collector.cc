@@ -105,6 +105,7 @@ void add_queues(const StatusSnapshot& snapshot, MetricFamilies& families) {
     families.gauge({name, row.help});
     for (const SignalSnapshot& signal : snapshot.signals) {
       for (const FlowSnapshot& flow : signal.flows) {
+        if (flow.forwarded && row.verb != "in_flight_requests") continue;
         families.sample({{"exporter", flow.exporter}, {"data_type", name_of(signal.signal)}},
                         row.value(signal, flow));
       }

@@ -18,10 +18,28 @@ std::uint16_t source_of(std::string_view receiver) {
   return low == 0 ? 1 : low;
 }
 
+bool is_stored(const Config& config, const PipelineConfig& pipeline) {
+  return std::any_of(config.exporters.begin(), config.exporters.end(),
+                     [&](const ExporterConfig& exporter) {
+                       return exporter.queued && names(pipeline.exporters, exporter.name);
+                     });
+}
+
+bool reads(const Config& config, Signal signal, std::string_view exporter) {
+  bool is_queued = false;
+  bool any_queued = false;
+  for (const ExporterConfig& each : config.exporters) {
+    if (!each.queued || pipeline_of(config, signal, each.name) == nullptr) continue;
+    any_queued = true;
+    is_queued = is_queued || each.name == exporter;
+  }
+  return is_queued || (!any_queued && pipeline_of(config, signal, exporter) != nullptr);
+}
+
 std::vector<ReaderSpec> readers_of(const Config& config, Signal signal) {
   std::vector<ReaderSpec> readers;
   for (const ExporterConfig& exporter : config.exporters) {
-    if (pipeline_of(config, signal, exporter.name) == nullptr) continue;
+    if (!reads(config, signal, exporter.name)) continue;
     ReaderSpec reader{.name = exporter.name,
                       .starts_at_newest = config.buffer.new_exporters_start_at_newest};
     for (const OtlpReceiverConfig& receiver : config.receivers) {

@@ -1,5 +1,6 @@
 #include "agent/rpc_status.h"
 
+#include <array>
 #include <cstdint>
 
 #include "agent/utf8.h"
@@ -90,6 +91,32 @@ std::string rpc_status_json(int code, std::string_view message,
   }
   out.push_back('}');
   return out;
+}
+
+std::string encode_export_response(std::uint64_t rejected_items, std::string_view message) {
+  std::string partial;
+  if (rejected_items != 0) append_integer(1, static_cast<std::int64_t>(rejected_items), partial);
+  if (!message.empty()) append_bytes(2, to_utf8(message), partial);
+  std::string out;
+  append_bytes(1, partial, out);
+  return out;
+}
+
+std::string export_response_json(Signal signal, std::uint64_t rejected_items,
+                                 std::string_view message) {
+  static constexpr std::array<std::string_view, kSignalCount> kRejected{
+      "rejectedSpans", "rejectedDataPoints", "rejectedLogRecords", "rejectedProfiles"};
+  std::string out = R"({"partialSuccess":{)";
+  if (rejected_items != 0) {
+    out.append("\"").append(kRejected[index_of(signal)]).append("\":\"");
+    out += std::to_string(rejected_items) + '"';
+  }
+  if (!message.empty()) {
+    if (rejected_items != 0) out.push_back(',');
+    out += "\"errorMessage\":";
+    append_json_string(message, out);
+  }
+  return out + "}}";
 }
 
 int http_status_of(int code) {

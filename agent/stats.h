@@ -71,7 +71,7 @@ struct ExporterSignalStats {
   Counter dropped{0};           // items that could be kept nowhere
   Counter attempts{0};
   Counter retries{0};
-  Counter in_flight{0};                // gauge: batches being sent, backing off included
+  Counter in_flight{0};                // gauge: requests being sent, backing off included
   Counter body_bytes{0};               // sent, as coded
   std::atomic<std::uint8_t> state{0};  // UpstreamState
   std::atomic<std::int64_t> last_success_unix_ns{0};
@@ -82,7 +82,8 @@ enum class UpstreamState : std::uint8_t { idle, ok, retrying, holding };
 std::string_view name_of(UpstreamState state);
 
 struct ExporterStats {
-  std::string exporter;  // "otlp_http/backup"
+  std::string exporter;                        // "otlp_http/backup"
+  std::array<bool, kSignalCount> forwarded{};  // without a queue: see forwarder.h
   std::array<ExporterSignalStats, kSignalCount> signals;
 };
 

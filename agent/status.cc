@@ -144,6 +144,7 @@ void write_flow(JsonWriter& json, const FlowSnapshot& flow, std::int64_t now_uni
   const ExporterSignalStats& counters = *flow.counters;
   json.key(flow.exporter).begin_object();
   json.key("state").string(name_of(flow.state));
+  json.key("sending_queue").boolean(!flow.forwarded);
   json.key("last_error").string(flow.last_error);
   write_moment(json, "last_success", counters.last_success_unix_ns.load(std::memory_order_relaxed));
   const std::int64_t retry_at = counters.retry_at_unix_ns.load(std::memory_order_relaxed);

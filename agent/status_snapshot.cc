@@ -10,6 +10,7 @@ FlowSnapshot flow_of(const ExporterStats& exporter, Signal signal, ReaderStats r
   FlowSnapshot flow;
   flow.exporter = exporter.exporter;
   flow.counters = &exporter.signals[index_of(signal)];
+  flow.forwarded = exporter.forwarded[index_of(signal)];
   flow.state = static_cast<UpstreamState>(flow.counters->state.load(std::memory_order_relaxed));
   flow.last_error = flow.counters->last_error.text();
   if (reader.oldest_unix_ns != 0) {
@@ -32,6 +33,13 @@ SignalSnapshot signal_snapshot(const Telemetry& telemetry, Signal signal,
                      [&](const auto& candidate) { return candidate->exporter == reader.name; });
     if (exporter == telemetry.exporters.end()) continue;
     snapshot.flows.push_back(flow_of(**exporter, signal, reader, now_unix_ns));
+  }
+  for (const auto& exporter : telemetry.exporters) {
+    const bool shown =
+        std::any_of(snapshot.flows.begin(), snapshot.flows.end(),
+                    [&](const FlowSnapshot& flow) { return flow.exporter == exporter->exporter; });
+    if (shown || !exporter->forwarded[index_of(signal)]) continue;
+    snapshot.flows.push_back(flow_of(*exporter, signal, {.name = exporter->exporter}, now_unix_ns));
   }
   return snapshot;
 }

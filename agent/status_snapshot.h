@@ -20,7 +20,8 @@ namespace holdfast {
 struct FlowSnapshot {
   std::string exporter;
   const ExporterSignalStats* counters = nullptr;  // the live ones, never null
-  ReaderStats reader;
+  bool forwarded = false;                         // at once, without a queue
+  ReaderStats reader;                             // all zero where it reads no log
   UpstreamState state = UpstreamState::idle;
   std::string last_error;
   std::optional<double> oldest_age_s;  // none: nothing is pending

@@ -70,6 +70,7 @@ class Upstream:
         self.keep = keep  # bodies and messages; ids are kept always
         self.behaviour = "ok"
         self.response_headers = {}
+        self.success_body = b"\n\x00"  # of a 200 to protobuf
         self.received = []
         self.statuses = []  # every status answered
         self.errors = []  # what a strict receiver would object to
@@ -281,7 +282,7 @@ class _Handler(BaseHTTPRequestHandler):
             json = received.headers["Content-Type"].startswith("application/json")
             received.answered = True
             try:
-                self.answer(200, b'{"partialSuccess":{}}' if json else b"\n\x00", received.headers["Content-Type"])
+                self.answer(200, b'{"partialSuccess":{}}' if json else self.owner.success_body, received.headers["Content-Type"])
             except OSError:
                 received.answered = False
                 self.close_connection = True

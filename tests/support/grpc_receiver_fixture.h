@@ -37,7 +37,7 @@ class GrpcReceiverFixture : public ::testing::Test {
       logs[index_of(signal)] = std::move(*opened);
       targets[index_of(signal)] = logs[index_of(signal)].get();
     }
-    auto started = GrpcReceiver::start(config, targets, stats, budget);
+    auto started = GrpcReceiver::start(config, targets, stats, budget, forwarders);
     ASSERT_TRUE(started.ok()) << started.error().message;
     receiver = std::move(*started);
     ASSERT_EQ(receiver->port() == 0, config.endpoint.starts_with("unix:"));
@@ -83,6 +83,7 @@ class GrpcReceiverFixture : public ::testing::Test {
 
   TempDirectory directory;
   LogOptions log_options;
+  SignalForwarders forwarders;
   GrpcReceiverConfig config;
   ReceiverStats stats;
   ByteBudget budget{64U << 20};

@@ -67,7 +67,7 @@ class HttpReceiverFixture : public testing::Test {
       logs_[index_of(signal)] = std::move(*opened);
       logs[index_of(signal)] = logs_[index_of(signal)].get();
     }
-    auto started = HttpReceiver::start(config_, logs, stats_, *budget_);
+    auto started = HttpReceiver::start(config_, logs, stats_, *budget_, forwarders_);
     ASSERT_TRUE(started.ok()) << started.error().message;
     receiver_ = std::move(*started);
   }
@@ -117,6 +117,7 @@ class HttpReceiverFixture : public testing::Test {
   LogOptions log_options_{LogLimits{.free_bytes_min = 0}};
   std::vector<Signal> signals_{kSignals.begin(), kSignals.end()};
   std::array<std::unique_ptr<Log>, kSignalCount> logs_;
+  SignalForwarders forwarders_;
   HttpReceiverConfig config_;
   ReceiverStats stats_;
   std::unique_ptr<ByteBudget> budget_ = std::make_unique<ByteBudget>(64U << 20);

@@ -195,10 +195,8 @@ TEST(ConfigErrorsTest, ExporterFaultsAreNamed) {
        "yaml:6:33: " + e + "headers::Content-Encoding: is a header that the exporter sets itself"},
       {with("headers: {x: [1]}"),
        "yaml:6:18: " + e + "headers::x: must be a string, but is a list"},
-      {with("sending_queue: {enabled: false}"),
-       "yaml:6:30: " + e +
-           "sending_queue::enabled: false is not supported in this version: everything goes "
-           "through the buffer"},
+      {with("sending_queue: {num_consumers: 0}"),
+       "yaml:6:36: " + e + "sending_queue::num_consumers: must be at least 1"},
       {with("sending_queue: {storage: file_storage}"),
        "yaml:6:30: " + e +
            "sending_queue::storage: references extension \"file_storage\" which is not configured"},

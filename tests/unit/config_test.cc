@@ -224,6 +224,23 @@ TEST(ConfigTest, QueueBatchInBytesLimitsTheBody) {
   EXPECT_EQ(config.exporters[0].batch->items_target, 8192U);
 }
 
+TEST(ConfigTest, WithoutAQueueTheConsumersForward) {
+  const std::string endpoint = "    endpoint: http://localhost:4318\n";
+  const Config forwarded = load_good(
+      exporter_config(endpoint + "    retry_on_failure: {max_elapsed_time: 1m}\n"
+                                 "    sending_queue: {enabled: false, num_consumers: 3}\n"));
+  EXPECT_FALSE(forwarded.exporters[0].queued);
+  EXPECT_EQ(forwarded.exporters[0].consumers, 3U);
+  EXPECT_EQ(forwarded.exporters[0].retry.max_elapsed_time, milliseconds(60'000));
+  EXPECT_EQ(forwarded.warnings, Lines{});
+  const Config queued =
+      load_good(exporter_config(endpoint + "    sending_queue: {num_consumers: 3}\n"));
+  EXPECT_TRUE(queued.exporters[0].queued);
+  EXPECT_EQ(queued.warnings,
+            Lines{"yaml:6:21: exporters::otlp_http::sending_queue::num_consumers: has no effect: "
+                  "one connection a signal keeps the order"});
+}
+
 TEST(ConfigTest, HeadersMayBeAList) {
   const Config config =
       load_good(exporter_config("    endpoint: http://localhost:4318\n"

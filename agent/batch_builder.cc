@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "agent/content_coding.h"
 #include "agent/request_boundaries.h"
 
 namespace holdfast {
@@ -20,7 +19,8 @@ void reset(std::string& buffer) {
 
 }  // namespace
 
-BatchBuilder::BatchBuilder(ContentCoding coding) : coding_(coding) {}
+BatchBuilder::BatchBuilder(Signal signal, const BodyForm& form)
+    : form_(form), body_(signal, form) {}
 BatchBuilder::~BatchBuilder() = default;
 
 void BatchBuilder::clear() {
@@ -168,11 +168,7 @@ Result<std::string_view> BatchBuilder::coded_body(RequestRun run) {
   const std::size_t begin = parts_[first.part].offset + first.offset;
   const std::size_t end = parts_[last.part].offset + last.offset + last.length;
   const std::string_view raw = std::string_view(bytes_).substr(begin, end - begin);
-  if (coding_ == ContentCoding::identity) return raw;
-  auto coded = encode_content(coding_, raw);
-  if (!coded) return coded.error();
-  run_body_ = std::move(*coded);
-  return std::string_view(run_body_);
+  return body_.make(raw);
 }
 
 BatchRequest BatchBuilder::request(std::size_t number) {

@@ -2,8 +2,8 @@
 // for any run of them.
 //
 // Records are kept in the form that costs least for the upstream's coding: deflate fragments for
-// gzip, so that whole records leave as they lie on disk; raw bytes for the others. A run that cuts
-// through a record inflates that one alone. Not thread-safe: its drain's alone.
+// gzip, so that whole records leave as they lie on disk; raw bytes for the others and for JSON. A
+// run that cuts through a record inflates that one alone. Not thread-safe: its drain's alone.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/request_body.h"
 #include "buffer/deflate.h"
 #include "buffer/record.h"
 #include "buffer/result.h"
@@ -49,7 +50,7 @@ struct BatchLimits {
 
 class BatchBuilder {
  public:
-  explicit BatchBuilder(ContentCoding coding);
+  BatchBuilder(Signal signal, const BodyForm& form);
   ~BatchBuilder();
   BatchBuilder(const BatchBuilder&) = delete;
   BatchBuilder& operator=(const BatchBuilder&) = delete;
@@ -94,7 +95,9 @@ class BatchBuilder {
     std::uint32_t items = 0;
   };
 
-  bool keeps_fragments() const { return coding_ == ContentCoding::gzip; }
+  bool keeps_fragments() const {
+    return form_.coding == ContentCoding::gzip && form_.encoding == BodyEncoding::protobuf;
+  }
   Status append_fragment(const Record& record);
   Status append_raw(const Record& record);
   void add_requests(const Record& record);
@@ -105,7 +108,8 @@ class BatchBuilder {
   Status join_piece(std::size_t part, RequestRun run, GzipJoiner& joiner);
   Result<std::string_view> coded_body(RequestRun run);
 
-  const ContentCoding coding_;
+  const BodyForm form_;
+  RequestBody body_;
   std::string bytes_;  // gzip: the body of the whole batch as it grows; else: raw bytes
   std::optional<GzipJoiner> joiner_;
   bool finished_ = false;

@@ -41,7 +41,7 @@ BatchDelivery::BatchDelivery(const DrainOptions& options, LogReader& reader,
       breaker_(breaker),
       stats_(stats),
       backoff_(options.retry, std::random_device{}()),
-      batch_(exporter_->coding()) {}
+      batch_(options.signal, exporter_->form()) {}
 
 BatchDelivery::~BatchDelivery() = default;
 
@@ -128,7 +128,7 @@ SendResult BatchDelivery::post(const BatchBody& body, const std::stop_token& sto
   add(stats_.attempts, 1);
   add(stats_.body_bytes, body.bytes.size());
   return exporter_->send({.signal = options_.signal,
-                          .coding = exporter_->coding(),
+                          .coding = exporter_->form().coding,
                           .body = body.bytes,
                           .items = body.items,
                           .raw_bytes = body.raw_bytes},

@@ -168,15 +168,17 @@ Keys transport_keys() {
   };
 }
 
-Reader encoding() {
-  return [](const Value& value) {
-    std::string word = "proto";
-    text(word)(value);
-    if (word == "json") {
-      value.fail("\"json\" is not supported in this version", "supported: proto");
-    } else if (word != "proto") {
-      value.fail(fmt::format("{} is not one of proto", quoted(word)));
-    }
+Reader encoding(BodyEncoding& out) {
+  return choice({"proto", "json"}, [&out](std::size_t i) {
+    out = i == 0 ? BodyEncoding::protobuf : BodyEncoding::json;
+  });
+}
+
+/// Numbers below 0 are names in zlib, -1 that of the default.
+Reader compression_params(int& level) {
+  return [&level](const Value& value) {
+    read_section(value, {{"level", integer(level, {-2, 1000})}});
+    level = std::max(level, 0);
   };
 }
 
@@ -196,9 +198,8 @@ void read_otlp_http(const ComponentId& id, const Value& value, Declared& declare
       {"profiles_endpoint", url(own[index_of(Signal::profiles)])},
       {"headers", own_headers(options.headers)},
       {"compression", compression(options.compression)},
-      {"compression_params",
-       no_effect_section("bodies are compressed once, at one level", {"level"})},
-      {"encoding", encoding()},
+      {"compression_params", compression_params(options.compression_level)},
+      {"encoding", encoding(options.encoding)},
       {"auth", authenticator(exporter.auth)},
       {"proxy_url", proxy(options.proxy_url)},
       {"timeout", duration(options.timeout, kNotNegative)},
@@ -209,6 +210,11 @@ void read_otlp_http(const ComponentId& id, const Value& value, Declared& declare
   for (Key& key : transport_keys()) keys.push_back(std::move(key));
   read_section(value, keys);
 
+  if (options.compression_level != 0 && options.compression != ContentCoding::zstd) {
+    value.findings.warning(value.place_of("compression_params"),
+                           join_key(value.key, "compression_params"),
+                           "has no effect: only zstd has levels here");
+  }
   const bool named =
       value.node.find("endpoint") != nullptr ||
       std::any_of(kSignals.begin(), kSignals.end(), [&](Signal signal) {

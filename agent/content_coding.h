@@ -20,7 +20,8 @@ enum class DecodeError : std::uint8_t { none, unsupported, corrupt, too_large };
 DecodeError decode_content(std::string_view coding, std::string_view body, std::size_t limit_bytes,
                            std::string& out);
 
-/// Compresses a whole body for an upstream. Thread-safe.
-Result<std::string> encode_content(ContentCoding coding, std::string_view raw);
+/// Compresses a whole body for an upstream. `level` is zstd's, as that library has them; 0: ours.
+/// Thread-safe.
+Result<std::string> encode_content(ContentCoding coding, std::string_view raw, int level = 0);
 
 }  // namespace holdfast

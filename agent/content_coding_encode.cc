@@ -3,6 +3,7 @@
 #include <snappy.h>
 #include <zstd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -47,10 +48,11 @@ Result<std::string> encode_deflate(std::string_view raw, std::uint16_t wrapper) 
   return out;
 }
 
-Result<std::string> encode_zstd(std::string_view raw) {
+Result<std::string> encode_zstd(std::string_view raw, int level) {
   std::string out(ZSTD_compressBound(raw.size()), '\0');
   const std::size_t written =
-      ZSTD_compress(out.data(), out.size(), raw.data(), raw.size(), kZstdLevel);
+      ZSTD_compress(out.data(), out.size(), raw.data(), raw.size(),
+                    level == 0 ? kZstdLevel : std::min(level, ZSTD_maxCLevel()));
   if (ZSTD_isError(written) != 0) return Error{0, ZSTD_getErrorName(written)};
   out.resize(written);
   return out;
@@ -77,7 +79,7 @@ Result<std::string> encode_snappy(std::string_view raw) {
 
 }  // namespace
 
-Result<std::string> encode_content(ContentCoding coding, std::string_view raw) {
+Result<std::string> encode_content(ContentCoding coding, std::string_view raw, int level) {
   switch (coding) {
     case ContentCoding::identity:
       return std::string(raw);
@@ -86,7 +88,7 @@ Result<std::string> encode_content(ContentCoding coding, std::string_view raw) {
     case ContentCoding::zlib:
       return encode_deflate(raw, IGZIP_ZLIB);
     case ContentCoding::zstd:
-      return encode_zstd(raw);
+      return encode_zstd(raw, level);
     case ContentCoding::snappy:
       return encode_snappy(raw);
     case ContentCoding::lz4:

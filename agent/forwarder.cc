@@ -6,8 +6,8 @@
 #include <system_error>
 #include <utility>
 
-#include "agent/content_coding.h"
 #include "agent/logging.h"
+#include "agent/request_body.h"
 #include "agent/rpc_status.h"
 #include "buffer/clock.h"
 
@@ -37,7 +37,7 @@ struct Forwarder::Job {
   ForwardRequest request;
   Done done;
   BudgetLease lease;
-  std::string coded;  // the body, once a thread has seen it
+  std::string coded;  // the body in the upstream's form; empty: as it is
   bool is_coded = false;
   unsigned failures = 0;
   SendResult last;
@@ -188,21 +188,21 @@ SendResult Forwarder::send(Job& job, Worker& worker) {
   const std::size_t index = index_of(job.request.signal);
   auto& exporter = worker.exporters[index];
   if (exporter == nullptr) exporter = options_.make_exporter(job.request.signal);
-  if (!job.is_coded && exporter->coding() != ContentCoding::identity) {
-    auto coded = encode_content(exporter->coding(), *job.request.body);
-    if (!coded) {
-      return {.outcome = SendResult::Outcome::rejected, .message = coded.error().message};
-    }
-    job.coded = std::move(*coded);
+  const BodyForm form = exporter->form();
+  if (!job.is_coded) {
+    RequestBody maker(job.request.signal, form);
+    const auto made = maker.make(*job.request.body);
+    if (!made) return {.outcome = SendResult::Outcome::rejected, .message = made.error().message};
+    if (made->data() != job.request.body->data()) job.coded = *made;
     job.is_coded = true;
   }
-  const std::string& body = job.is_coded ? job.coded : *job.request.body;
+  const std::string& body = job.coded.empty() ? *job.request.body : job.coded;
   ExporterSignalStats& stats = stats_.signals[index];
   add_to(stats.attempts, 1);
   if (job.failures > 0) add_to(stats.retries, 1);
   add_to(stats.body_bytes, body.size());
   return exporter->send({.signal = job.request.signal,
-                         .coding = exporter->coding(),
+                         .coding = form.coding,
                          .body = body,
                          .items = job.request.items,
                          .raw_bytes = job.request.body->size()},

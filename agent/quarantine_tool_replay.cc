@@ -8,10 +8,10 @@
 
 #include "agent/auth.h"
 #include "agent/buffer_tool_files.h"
-#include "agent/content_coding.h"
 #include "agent/grpc_library.h"
 #include "agent/quarantine_tool.h"
 #include "agent/quarantine_tool_select.h"
+#include "agent/request_body.h"
 #include "agent/wire_walker.h"
 #include "exporters/otlp_grpc.h"
 #include "exporters/otlp_http.h"
@@ -124,16 +124,13 @@ bool Replay::replay(const QuarantinedFile& entry) {
 }
 
 bool Replay::send(const QuarantinedFile& entry, Upstream& upstream, const std::string& request) {
-  const ContentCoding coding = upstream.exporter->coding();
-  std::string body = request;
-  if (coding != ContentCoding::identity) {
-    auto coded = encode_content(coding, request);
-    if (!coded) return left(entry, coded.error().message);
-    body = std::move(*coded);
-  }
+  const BodyForm form = upstream.exporter->form();
+  RequestBody maker(entry.signal, form);
+  const auto body = maker.make(request);
+  if (!body) return left(entry, body.error().message);
   const SendResult result = upstream.exporter->send({.signal = entry.signal,
-                                                     .coding = coding,
-                                                     .body = body,
+                                                     .coding = form.coding,
+                                                     .body = *body,
                                                      .items = entry.items,
                                                      .raw_bytes = request.size()},
                                                     context_.stop);

@@ -44,7 +44,16 @@ class CredentialsSource {
   std::function<Header()> ask_;
 };
 
-/// One export request on its way out: the bytes of an Export*ServiceRequest in `coding`.
+/// What a body is before its coding (OTLP specification, "OTLP/HTTP Request").
+enum class BodyEncoding : std::uint8_t { protobuf, json };
+
+struct BodyForm {
+  ContentCoding coding = ContentCoding::identity;
+  BodyEncoding encoding = BodyEncoding::protobuf;
+  int level = 0;  // of the coding, where it has any; 0: ours
+};
+
+/// One export request on its way out: an Export*ServiceRequest in the exporter's form.
 struct ExportBatch {
   Signal signal = Signal::traces;
   ContentCoding coding = ContentCoding::identity;
@@ -82,8 +91,8 @@ class Exporter {
  public:
   virtual ~Exporter() = default;
 
-  /// The coding in which send() wants its bodies.
-  virtual ContentCoding coding() const = 0;
+  /// In which send() wants its bodies; never changes.
+  virtual BodyForm form() const = 0;
 
   /// Blocks until the upstream has answered, the timeout is over or `stop` is requested (then:
   /// retry).

@@ -82,7 +82,7 @@ class DebugExporter : public Exporter {
   DebugExporter(const DebugOptions& options, Signal signal)
       : options_(options), shape_(kShapes[index_of(signal)]) {}
 
-  ContentCoding coding() const override { return ContentCoding::identity; }
+  BodyForm form() const override { return {}; }
 
   SendResult send(const ExportBatch& batch, std::stop_token) override {
     std::uint64_t resources = 0;
@@ -113,7 +113,7 @@ class DebugExporter : public Exporter {
 
 class NopExporter : public Exporter {
  public:
-  ContentCoding coding() const override { return ContentCoding::gzip; }  // costs least to build
+  BodyForm form() const override { return {.coding = ContentCoding::gzip}; }  // costs least
   SendResult send(const ExportBatch&, std::stop_token) override {
     return {.outcome = SendResult::Outcome::delivered};
   }

@@ -236,7 +236,7 @@ class OtlpGrpcExporter : public Exporter {
   OtlpGrpcExporter(const OtlpGrpcOptions& options, Signal signal)
       : options_(options), signal_(signal) {}
 
-  ContentCoding coding() const override { return options_.compression; }
+  BodyForm form() const override { return {.coding = options_.compression}; }
 
   SendResult send(const ExportBatch& batch, std::stop_token stop) override {
     if (stop.stop_requested()) return transport_failure("stopped");

@@ -125,7 +125,9 @@ void set_proxy(CURL* easy, const std::string& url) {
 class OtlpHttpExporter : public Exporter {
  public:
   OtlpHttpExporter(const OtlpHttpOptions& options, Signal signal)
-      : coding_(options.compression),
+      : form_{.coding = options.compression,
+              .encoding = options.encoding,
+              .level = options.compression_level},
         own_headers_(options.headers),
         credentials_source_(options.credentials),
         multi_(curl_multi_init()),
@@ -138,7 +140,7 @@ class OtlpHttpExporter : public Exporter {
     set_headers();
   }
 
-  ContentCoding coding() const override { return coding_; }
+  BodyForm form() const override { return form_; }
 
   SendResult send(const ExportBatch& batch, std::stop_token stop) override {
     answer_.clear();
@@ -184,10 +186,11 @@ class OtlpHttpExporter : public Exporter {
 
   void set_headers() {
     headers_.reset();
-    add_header("Content-Type: application/x-protobuf");
+    add_header(form_.encoding == BodyEncoding::json ? "Content-Type: application/json"
+                                                    : "Content-Type: application/x-protobuf");
     add_header("Expect:");  // a round trip before each larger body
-    if (coding_ != ContentCoding::identity) {
-      add_header("Content-Encoding: " + std::string(coding_name(coding_)));
+    if (form_.coding != ContentCoding::identity) {
+      add_header("Content-Encoding: " + std::string(coding_name(form_.coding)));
     }
     const auto names = [this](std::string_view name) {
       return std::any_of(own_headers_.begin(), own_headers_.end(),
@@ -322,7 +325,7 @@ class OtlpHttpExporter : public Exporter {
     return answer;
   }
 
-  const ContentCoding coding_;
+  const BodyForm form_;
   const std::vector<std::pair<std::string, std::string>> own_headers_;
   const CredentialsSource credentials_source_;
   std::pair<std::string, std::string> credentials_;

@@ -40,6 +40,8 @@ struct OtlpHttpOptions {
   std::array<std::string, kSignalCount> urls;
   std::vector<std::pair<std::string, std::string>> headers;
   ContentCoding compression = ContentCoding::gzip;
+  int compression_level = 0;  // of zstd; 0: ours
+  BodyEncoding encoding = BodyEncoding::protobuf;
   std::chrono::milliseconds timeout{30'000};  // of a whole request; 0: none
   HttpTlsOptions tls;
   std::string proxy_url;  // "": the environment's

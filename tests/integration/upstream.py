@@ -71,6 +71,7 @@ class Upstream:
         self.behaviour = "ok"
         self.response_headers = {}
         self.success_body = b"\n\x00"  # of a 200 to protobuf
+        self.json_success_body = b'{"partialSuccess":{}}'
         self.received = []
         self.statuses = []  # every status answered
         self.errors = []  # what a strict receiver would object to
@@ -282,7 +283,8 @@ class _Handler(BaseHTTPRequestHandler):
             json = received.headers["Content-Type"].startswith("application/json")
             received.answered = True
             try:
-                self.answer(200, b'{"partialSuccess":{}}' if json else self.owner.success_body, received.headers["Content-Type"])
+                body = self.owner.json_success_body if json else self.owner.success_body
+                self.answer(200, body, received.headers["Content-Type"])
             except OSError:
                 received.answered = False
                 self.close_connection = True

@@ -183,9 +183,7 @@ TEST(ConfigErrorsTest, ExporterFaultsAreNamed) {
        "yaml:6:18: " + e +
            "compression: \"gzp\" is not one of gzip, none, zstd, zlib, deflate, snappy, lz4 (did "
            "you mean \"gzip\"?)"},
-      {with("encoding: json"),
-       "yaml:6:15: " + e +
-           "encoding: \"json\" is not supported in this version (supported: proto)"},
+      {with("encoding: xml"), "yaml:6:15: " + e + "encoding: \"xml\" is not one of proto, json"},
       {with("timeout: 2 minutes"),
        "yaml:6:14: " + e +
            "timeout: must be a duration, but is \"2 minutes\" (as in \"1m30s\", \"200ms\")"},

@@ -165,7 +165,7 @@ TEST_F(ForwarderTest, WhatIsRefusedForNowIsTriedAgainInsideTheRequest) {
   EXPECT_EQ(2U, traces().retries);
   EXPECT_EQ(6U, traces().send_failed);
   EXPECT_EQ(3U, traces().sent);
-  EXPECT_EQ("", traces().last_error.get());
+  EXPECT_EQ("", traces().last_error.text());
 }
 
 TEST_F(ForwarderTest, ATryThatTheClientWouldNotLiveToSeeIsNotWaitedFor) {

@@ -28,7 +28,7 @@ std::vector<std::string> lines_of(DebugVerbosity verbosity, Signal signal, std::
   std::vector<std::string> lines;
   const auto exporter = make_debug_exporter(
       {verbosity, [&](std::string_view line) { lines.emplace_back(line); }}, signal);
-  EXPECT_EQ(exporter->coding(), ContentCoding::identity);
+  EXPECT_EQ(exporter->form().coding, ContentCoding::identity);
   EXPECT_EQ(exporter->send({.body = body, .items = 2}, {}).outcome, SendResult::Outcome::delivered);
   return lines;
 }

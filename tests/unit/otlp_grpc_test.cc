@@ -27,7 +27,7 @@ OtlpGrpcOptions options_for(const std::string& target) {
 }
 
 SendResult send(Exporter& exporter, std::string_view body = "body", std::stop_token stop = {}) {
-  return exporter.send({.coding = exporter.coding(), .body = body}, stop);
+  return exporter.send({.coding = exporter.form().coding, .body = body}, stop);
 }
 
 SendResult send_once(const OtlpGrpcOptions& options, std::string_view body = "body",

@@ -32,7 +32,7 @@ class OtlpGrpcTls : public ::testing::Test {
 
   SendResult send() {
     const auto exporter = make_otlp_grpc_exporter(options_, Signal::traces);
-    return exporter->send({.coding = exporter->coding(), .body = "body"}, {});
+    return exporter->send({.coding = exporter->form().coding, .body = "body"}, {});
   }
 
   void expect_delivered() {
@@ -135,7 +135,7 @@ TEST_F(OtlpGrpcTls, FilesAreReadAnewForEachConnection) {
   options_.tls.ca_file = directory_.path() + "/ca.pem";
   const auto exporter = make_otlp_grpc_exporter(options_, Signal::traces);
   const auto once_more = [&] {
-    return exporter->send({.coding = exporter->coding(), .body = "body"}, {});
+    return exporter->send({.coding = exporter->form().coding, .body = "body"}, {});
   };
   const SendResult missing = once_more();
   EXPECT_EQ(missing.outcome, Outcome::retry);

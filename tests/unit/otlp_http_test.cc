@@ -32,7 +32,7 @@ OtlpHttpOptions options_for(const std::string& url) {
 SendResult send_once(const OtlpHttpOptions& options, std::string_view body = "body",
                      std::stop_token stop = {}) {
   const auto exporter = make_otlp_http_exporter(options, Signal::traces);
-  return exporter->send({.coding = exporter->coding(), .body = body}, stop);
+  return exporter->send({.coding = exporter->form().coding, .body = body}, stop);
 }
 
 /// What becomes of a batch when the upstream replies with these bytes.

@@ -40,7 +40,7 @@ class OtlpHttpTlsTest : public testing::Test {
 
   SendResult send() {
     const auto exporter = make_otlp_http_exporter(options_, Signal::traces);
-    return exporter->send({.coding = exporter->coding(), .body = "body"}, {});
+    return exporter->send({.coding = exporter->form().coding, .body = "body"}, {});
   }
   Outcome outcome() { return send().outcome; }
 
@@ -126,7 +126,7 @@ TEST_F(OtlpHttpTlsTest, CredentialsAreAskedForBeforeEachRequest) {
   options_.headers = {{"authorization", "Bearer of the configuration"}};
   options_.credentials = [&now] { return now; };
   const auto exporter = make_otlp_http_exporter(options_, Signal::traces);
-  const ExportBatch batch{.coding = exporter->coding(), .body = "body"};
+  const ExportBatch batch{.coding = exporter->form().coding, .body = "body"};
   EXPECT_EQ(exporter->send(batch, {}).outcome, Outcome::delivered);
   now.second = "Bearer two";
   EXPECT_EQ(exporter->send(batch, {}).outcome, Outcome::delivered);

@@ -158,8 +158,6 @@ Keys transport_keys() {
       {"max_idle_conns", no_effect(connections)},
       {"max_idle_conns_per_host", no_effect(connections)},
       {"max_conns_per_host", no_effect(connections)},
-      {"idle_conn_timeout", no_effect(connections)},
-      {"disable_keep_alives", no_effect(connections)},
       {"http2_read_idle_timeout", no_effect(http1)},
       {"http2_ping_timeout", no_effect(http1)},
       {"force_attempt_http2", no_effect(http1)},
@@ -190,6 +188,7 @@ void read_otlp_http(const ComponentId& id, const Value& value, Declared& declare
   OtlpHttpOptions& options = exporter.config.otlp_http;
   std::string base;
   std::array<std::string, kSignalCount> own;
+  bool no_keep_alives = false;
   Keys keys{
       {"endpoint", url(base)},
       {"traces_endpoint", url(own[index_of(Signal::traces)])},
@@ -203,13 +202,15 @@ void read_otlp_http(const ComponentId& id, const Value& value, Declared& declare
       {"auth", authenticator(exporter.auth)},
       {"proxy_url", proxy(options.proxy_url)},
       {"timeout", duration(options.timeout, kNotNegative)},
+      {"idle_conn_timeout", duration(options.idle_timeout, kNotNegative)},
+      {"disable_keep_alives", boolean(no_keep_alives)},
       {"tls", client_tls(options.tls)},
       {"retry_on_failure", [&](const Value& v) { read_retry(v, exporter.config.retry); }},
       {"sending_queue", sending_queue(exporter)},
   };
   for (Key& key : transport_keys()) keys.push_back(std::move(key));
   read_section(value, keys);
-
+  options.keep_alive = !no_keep_alives;
   if (options.compression_level != 0 && options.compression != ContentCoding::zstd) {
     value.findings.warning(value.place_of("compression_params"),
                            join_key(value.key, "compression_params"),

@@ -17,7 +17,6 @@ constexpr std::size_t kAnswerBytesKept = 64 << 10;
 constexpr std::size_t kAnswerBytesMax = 1 << 20;  // a longer one is cut off
 constexpr long kUploadBufferBytes = 256 << 10;    // a merged body leaves in one or two writes
 constexpr long kConnectTimeoutMsMax = 30'000;
-constexpr long kIdleConnectionSecondsMax = 90;
 constexpr long kAuthoritySecondsMax = 60;  // libcurl keeps what it has read of them for a day
 constexpr int kPollMsMax = 60'000;         // libcurl's own timers end a poll earlier
 
@@ -228,7 +227,9 @@ class OtlpHttpExporter : public Exporter {
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);  // a stop does not wait for a name server
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, kUploadBufferBytes);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, kIdleConnectionSecondsMax);
+    const auto idle = std::chrono::ceil<std::chrono::seconds>(options.idle_timeout);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, static_cast<long>(idle.count()));
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, options.keep_alive ? 0L : 1L);
     const long timeout_ms = static_cast<long>(options.timeout.count());
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
     curl_easy_setopt(

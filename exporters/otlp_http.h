@@ -44,7 +44,9 @@ struct OtlpHttpOptions {
   BodyEncoding encoding = BodyEncoding::protobuf;
   std::chrono::milliseconds timeout{30'000};  // of a whole request; 0: none
   HttpTlsOptions tls;
-  std::string proxy_url;  // "": the environment's
+  std::string proxy_url;                           // "": the environment's
+  bool keep_alive = true;                          // false: a connection for each request
+  std::chrono::milliseconds idle_timeout{90'000};  // of a connection; 0: none
   CredentialsSource credentials;
 
   bool operator==(const OtlpHttpOptions&) const = default;

@@ -92,6 +92,28 @@ TEST(OtlpHttp, ConnectionIsKept) {
   for (const UpstreamRequest& request : upstream.requests()) EXPECT_EQ(request.connection, 0);
 }
 
+TEST(OtlpHttp, EachRequestHasAConnectionOfItsOwnIfAskedFor) {
+  ScriptedUpstream upstream([](const UpstreamRequest&) { return otlp_ok(); });
+  OtlpHttpOptions options = options_for(upstream.url());
+  options.keep_alive = false;
+  const auto exporter = make_otlp_http_exporter(options, Signal::traces);
+  for (int i = 0; i < 3; ++i) {
+    exporter->send({.coding = exporter->form().coding, .body = "body"}, {});
+  }
+  EXPECT_EQ(upstream.requests().at(2).connection, 2);
+}
+
+TEST(OtlpHttp, JsonIsSentAsJson) {
+  ScriptedUpstream upstream([](const UpstreamRequest&) {
+    return http_answer(200, "application/json", R"({"partialSuccess":{"rejectedSpans":"2"}})");
+  });
+  OtlpHttpOptions options = options_for(upstream.url());
+  options.encoding = BodyEncoding::json;
+  options.compression = ContentCoding::identity;
+  EXPECT_EQ(send_once(options, "{}").rejected_items, 2U);
+  EXPECT_EQ(upstream.requests().at(0).header("Content-Type"), "application/json");
+}
+
 TEST(OtlpHttp, ConnectionThatTheUpstreamClosedMeanwhileIsMadeAnew) {
   ScriptedUpstream upstream([](const UpstreamRequest&) {
     UpstreamReply reply = otlp_ok();

@@ -18,6 +18,7 @@
 #include "agent/telemetry_config.h"
 #include "agent/tls_server.h"
 #include "buffer/log.h"
+#include "exporters/file.h"
 #include "exporters/local.h"
 #include "exporters/otlp_grpc.h"
 #include "exporters/otlp_http.h"
@@ -114,11 +115,12 @@ struct RetryConfig {
 };
 
 struct ExporterConfig {
-  enum class Kind : std::uint8_t { otlp_http, otlp_grpc, debug, nop };
+  enum class Kind : std::uint8_t { otlp_http, otlp_grpc, file, debug, nop };
   std::string name;  // "otlp_http/backup" as written
   Kind kind = Kind::nop;
   OtlpHttpOptions otlp_http;
   OtlpGrpcOptions otlp_grpc;
+  FileOptions file;
   DebugVerbosity debug_verbosity = DebugVerbosity::basic;
   RetryConfig retry;
   std::optional<BatchConfig> batch;  // sending_queue.batch

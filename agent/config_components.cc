@@ -100,6 +100,7 @@ std::string components_yaml() {
       {"processors", {{"batch", "Beta", true}, {"memory_limiter", "Beta", true}}},
       {"exporters",
        {{"debug", "Beta", true},
+        {"file", "Beta", true},
         {"nop", "Beta", true},
         {"otlp_grpc", "Beta", true},
         {"otlp_http", "Beta", true}}},

@@ -277,6 +277,7 @@ void read_exporters(const Value& section, Declared& declared) {
                                            {"otlphttp", with(read_otlp_http)},
                                            {"otlp_grpc", with(read_otlp_grpc)},
                                            {"otlp", with(read_otlp_grpc)},
+                                           {"file", with(read_file)},
                                            {"debug", with(read_debug)},
                                            {"nop", with(read_nop)}});
 }

@@ -13,5 +13,6 @@ void read_retry(const Value& value, RetryConfig& retry);
 Reader sending_queue(DeclaredExporter& exporter);
 
 void read_otlp_grpc(const ComponentId& id, const Value& value, Declared& declared);
+void read_file(const ComponentId& id, const Value& value, Declared& declared);
 
 }  // namespace holdfast

@@ -19,6 +19,8 @@ std::unique_ptr<Exporter> make_exporter(const ExporterConfig& config, Signal sig
       if (config.auth) options.credentials = credentials_of(*config.auth);
       return make_otlp_grpc_exporter(options, signal);
     }
+    case ExporterConfig::Kind::file:
+      return make_file_exporter(config.file);
     case ExporterConfig::Kind::debug:
       return make_debug_exporter({config.debug_verbosity,
                                   [](std::string_view line) {

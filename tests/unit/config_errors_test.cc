@@ -226,7 +226,7 @@ TEST(ConfigErrorsTest, UnsupportedComponentsSayWhatThereIs) {
       {with("receivers: {otlp: {protocols: {http: }}}\nexporters:\n  nop:\n  kafka: {topic: x}\n"),
        "yaml:5:3: exporters::kafka: exporter \"kafka\" is not supported in this version "
        "(supported: "
-       "debug, nop, otlp, otlp_grpc, otlp_http, otlphttp)"},
+       "debug, file, nop, otlp, otlp_grpc, otlp_http, otlphttp)"},
       {with("receivers: {otlp: {protocols: {http: }}}\nexporters:\n  nop:\n  otlp_htp:\n"),
        "yaml:5:3: exporters::otlp_htp: exporter \"otlp_htp\" is not supported in this version (did "
        "you mean \"otlp_http\"?)"},

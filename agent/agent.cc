@@ -130,6 +130,7 @@ void Agent::start_drains() {
   for (const ExporterConfig& exporter : config_.exporters) {
     auto& stats = telemetry_.exporters.emplace_back(std::make_unique<ExporterStats>());
     stats->exporter = exporter.name;
+    list_endpoints(exporter, *stats);
     forwards_.add(exporter, *stats);
     breakers_[exporter.name] = std::make_unique<Breaker>();
     for (const Signal signal : kSignals) {
@@ -138,9 +139,10 @@ void Agent::start_drains() {
       const std::size_t index = index_of(signal);
       DrainOptions options{signal, exporter.name, exporter.batch.value_or(pipeline->batch),
                            exporter.retry};
-      drains_.push_back(std::make_unique<Drain>(
-          std::move(options), logs_[index]->reader(exporter.name), make_exporter(exporter, signal),
-          *breakers_[exporter.name], stats->signals[index]));
+      drains_.push_back(
+          std::make_unique<Drain>(std::move(options), logs_[index]->reader(exporter.name),
+                                  make_exporter(exporter, signal, stats.get()),
+                                  *breakers_[exporter.name], stats->signals[index]));
     }
   }
 }

@@ -18,6 +18,7 @@
 #include "agent/telemetry_config.h"
 #include "agent/tls_server.h"
 #include "buffer/log.h"
+#include "exporters/failover.h"
 #include "exporters/file.h"
 #include "exporters/local.h"
 #include "exporters/otlp_grpc.h"
@@ -121,6 +122,10 @@ struct ExporterConfig {
   OtlpHttpOptions otlp_http;
   OtlpGrpcOptions otlp_grpc;
   FileOptions file;
+  /// `endpoints`, if there are several: base URLs, or gRPC targets. The options above have the
+  /// first.
+  std::vector<std::string> endpoints;
+  EndpointStrategy endpoint_strategy = EndpointStrategy::failover;
   DebugVerbosity debug_verbosity = DebugVerbosity::basic;
   RetryConfig retry;
   std::optional<BatchConfig> batch;  // sending_queue.batch

@@ -30,6 +30,13 @@ Reader url(std::string& out) {
   };
 }
 
+void base_url(const Value& value, std::vector<std::string>& out) {
+  std::string base;
+  url(base)(value);
+  while (base.ends_with('/')) base.pop_back();
+  if (!base.empty()) out.push_back(base);
+}
+
 Reader proxy(std::string& out) {
   return [&out](const Value& value) {
     text(out)(value);
@@ -191,6 +198,8 @@ void read_otlp_http(const ComponentId& id, const Value& value, Declared& declare
   bool no_keep_alives = false;
   Keys keys{
       {"endpoint", url(base)},
+      {"endpoints", endpoint_list(base_url, exporter.config.endpoints)},
+      {"endpoint_strategy", endpoint_strategy(exporter.config.endpoint_strategy)},
       {"traces_endpoint", url(own[index_of(Signal::traces)])},
       {"metrics_endpoint", url(own[index_of(Signal::metrics)])},
       {"logs_endpoint", url(own[index_of(Signal::logs)])},
@@ -216,8 +225,11 @@ void read_otlp_http(const ComponentId& id, const Value& value, Declared& declare
                            join_key(value.key, "compression_params"),
                            "has no effect: only zstd has levels here");
   }
+  check_endpoints(value, {"endpoint", "traces_endpoint", "metrics_endpoint", "logs_endpoint",
+                          "profiles_endpoint"});
+  if (!exporter.config.endpoints.empty()) base = exporter.config.endpoints.front();
   const bool named =
-      value.node.find("endpoint") != nullptr ||
+      value.node.find("endpoint") != nullptr || value.node.find("endpoints") != nullptr ||
       std::any_of(kSignals.begin(), kSignals.end(), [&](Signal signal) {
         return value.node.find(fmt::format("{}_endpoint", name_of(signal))) != nullptr;
       });

@@ -221,6 +221,16 @@ void read_otlp_grpc(const ComponentId& id, const Value& value, Declared& declare
       value,
       {
           {"endpoint", target(upstream)},
+          {"endpoints", endpoint_list(
+                            [&](const Value& v, std::vector<std::string>& out) {
+                              Target one;
+                              target(one)(v);
+                              if (!one.name.empty()) out.push_back(one.name);
+                              upstream.https |= one.https;
+                              upstream.http |= one.http;
+                            },
+                            exporter.config.endpoints)},
+          {"endpoint_strategy", endpoint_strategy(exporter.config.endpoint_strategy)},
           {"headers", metadata(options.headers)},
           {"compression", compression(options.compression)},
           {"timeout", duration(options.timeout, kNotNegative)},
@@ -242,7 +252,10 @@ void read_otlp_grpc(const ComponentId& id, const Value& value, Declared& declare
           {"retry_on_failure", [&](const Value& v) { read_retry(v, exporter.config.retry); }},
           {"sending_queue", sending_queue(exporter)},
       });
-  const Member* endpoint = value.node.find("endpoint");
+  check_endpoints(value, {"endpoint"});
+  if (!exporter.config.endpoints.empty()) upstream.name = exporter.config.endpoints.front();
+  const bool listed = value.node.find("endpoints") != nullptr;
+  const Member* endpoint = value.node.find(listed ? "endpoints" : "endpoint");
   if (endpoint == nullptr || endpoint->value.kind == Node::Kind::null ||
       (endpoint->value.kind == Node::Kind::scalar && endpoint->value.text.empty())) {
     value.fail_at("endpoint", "is missing: where to send to", "as in endpoint: host:4317");

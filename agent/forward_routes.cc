@@ -20,8 +20,9 @@ void ForwardRoutes::add(const ExporterConfig& exporter, ExporterStats& stats) {
       stats.forwarded[index_of(pipeline.signal)] = true;
     }
   }
-  ForwarderOptions options{exporter.name, exporter.retry, exporter.consumers,
-                           [&exporter](Signal signal) { return make_exporter(exporter, signal); }};
+  ForwarderOptions options{
+      exporter.name, exporter.retry, exporter.consumers,
+      [&exporter, &stats](Signal signal) { return make_exporter(exporter, signal, &stats); }};
   forwarders_[exporter.name] = std::make_unique<Forwarder>(std::move(options), budget_, stats);
 }
 

@@ -7,9 +7,12 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "proto/signal.h"
 
@@ -61,6 +64,18 @@ struct ImportDirectoryStats {
   LastError last_error;
 };
 
+enum class UpstreamState : std::uint8_t { idle, ok, retrying, holding };
+std::string_view name_of(UpstreamState state);
+
+/// One endpoint of an exporter that has several.
+struct EndpointStats {
+  std::string endpoint;                // without credentials
+  std::atomic<std::uint8_t> state{0};  // UpstreamState
+  Counter delivered{0};                // requests
+  Counter failed{0};                   // requests
+  LastError last_error;
+};
+
 /// One exporter, one signal.
 struct ExporterSignalStats {
   Counter sent{0};  // items in delivered batches, those of a partial success included
@@ -77,9 +92,8 @@ struct ExporterSignalStats {
   std::atomic<std::int64_t> last_success_unix_ns{0};
   std::atomic<std::int64_t> retry_at_unix_ns{0};  // 0: none is waiting
   LastError last_error;
+  std::vector<std::unique_ptr<EndpointStats>> endpoints;  // if there are several
 };
-enum class UpstreamState : std::uint8_t { idle, ok, retrying, holding };
-std::string_view name_of(UpstreamState state);
 
 struct ExporterStats {
   std::string exporter;                        // "otlp_http/backup"

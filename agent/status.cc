@@ -140,6 +140,21 @@ void write_drops(JsonWriter& json, const FlowSnapshot& flow) {
   json.end_object();
 }
 
+void write_endpoints(JsonWriter& json, const ExporterSignalStats& counters) {
+  if (counters.endpoints.empty()) return;
+  json.key("endpoints").begin_array();
+  for (const auto& endpoint : counters.endpoints) {
+    json.begin_object();
+    json.key("endpoint").string(endpoint->endpoint);
+    json.key("state").string(name_of(static_cast<UpstreamState>(endpoint->state.load())));
+    json.key("last_error").string(endpoint->last_error.text());
+    json.key("delivered_requests").number(value_of(endpoint->delivered));
+    json.key("failed_requests").number(value_of(endpoint->failed));
+    json.end_object();
+  }
+  json.end_array();
+}
+
 void write_flow(JsonWriter& json, const FlowSnapshot& flow, std::int64_t now_unix_ns) {
   const ExporterSignalStats& counters = *flow.counters;
   json.key(flow.exporter).begin_object();
@@ -169,6 +184,7 @@ void write_flow(JsonWriter& json, const FlowSnapshot& flow, std::int64_t now_uni
     json.key(row.key).number(value_of(counters.*row.counter));
   }
   write_drops(json, flow);
+  write_endpoints(json, counters);
   json.end_object();
 }
 

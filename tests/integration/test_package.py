@@ -214,6 +214,17 @@ def test_purged_it_leaves_nothing_behind_but_its_user(machine, service):
     assert machine.says("systemctl", "list-units", "--all", "--failed", "--quiet", "--no-legend") == ""
 
 
+def test_a_buffer_on_a_file_system_of_its_own_is_purged_too(machine, service):
+    machine.run("systemctl", "stop", "holdfast")
+    machine.run("mount", "-t", "tmpfs", "tmpfs", DATA)
+    machine.run("systemctl", "start", "holdfast")
+    service.wait_ready()
+    fill(service)
+    assert machine.says("ls", DATA)
+    machine.run("dpkg", "--purge", "holdfast")
+    assert machine.says("ls", "-A", DATA) == ""
+
+
 def files_of(machine):
     """All in the file system whose name is the package's, but what dpkg and the journal remember."""
     found = machine.says("find", "/", "-xdev", "-name", "*holdfast*", "-not", "-path", "/proc/*", "-not", "-path", "/sys/*")

@@ -107,6 +107,7 @@ std::uint64_t LogImpl::begin_reader(LogReaderImpl& reader, const ReaderSpec& spe
   const Status saved = with_reserve([&] { return cursor.save(from, clock_.unix_ns()); });
   if (saved.ok()) return from;
   note_error("a cursor cannot be written", saved.error());
+  reader.state_.saved_seq = kNotSaved;
   // A start after a crash would take what has come meanwhile for older than this reader.
   return is_new ? 0 : from;
 }
@@ -149,7 +150,6 @@ void LogImpl::count_sources() {
 
 void LogImpl::place_reader(LogReaderImpl& reader, std::uint64_t cursor_seq) {
   ReaderState& state = reader.state_;
-  state.saved_seq = 0;  // what a killed process has written need not be synced
   state.deletable_seq = cursor_seq;
   reader.skip_below_ = cursor_seq;
   state.acknowledged.next_seq = cursor_seq;
@@ -273,7 +273,7 @@ void LogImpl::change_skipped(LogReaderImpl& reader, const ReaderSpec& spec) {
   if (saved.ok()) return;
   note_error("a cursor cannot be written", saved.error());
   std::lock_guard lock(mutex_);
-  reader.state_.saved_seq = 0;  // upkeep tries again
+  reader.state_.saved_seq = kNotSaved;  // upkeep tries again
 }
 
 void LogImpl::retire_readers(const std::vector<ReaderSpec>& staying) {

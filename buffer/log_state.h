@@ -99,6 +99,9 @@ struct ClaimPart {
   DropReason gone_reason = DropReason::folder_full;
 };
 
+/// As ReaderState::saved_seq: the cursor's file must be written again, wherever it stands.
+inline constexpr std::uint64_t kNotSaved = UINT64_MAX;
+
 struct ReaderState {
   std::string name;
   ReadPosition acknowledged;
@@ -109,7 +112,9 @@ struct ReaderState {
   std::uint64_t recovered_items = 0;
   std::uint64_t uncounted_items = 0;  // acknowledged before a recount has told of them
   DropCounts drops[kDropReasonCount]{};
-  std::uint64_t saved_seq = 0;  // that the cursor file holds
+  // That the cursor's file holds. 0 at the start: what a killed process has written need not be
+  // synced.
+  std::uint64_t saved_seq = 0;
   // Segments below it may go. Higher than saved_seq while the cursor cannot be written: they are
   // delivered all the same, and their room is needed.
   std::uint64_t deletable_seq = 0;

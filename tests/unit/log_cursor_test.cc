@@ -4,8 +4,8 @@
 
 #include <cerrno>
 
-#include "tests/support/faulty_filesystem.h"
-#include "tests/support/log_fixture.h"
+#include "buffer/cursor.h"
+#include "tests/support/faulty_log_fixture.h"
 
 namespace holdfast {
 namespace {
@@ -13,16 +13,8 @@ namespace {
 using Operation = FaultyFileSystem::Operation;
 using Strings = std::vector<std::string>;
 
-class LogCursorTest : public LogFixture {
+class LogCursorTest : public FaultyLogFixture {
  protected:
-  ~LogCursorTest() override { log.reset(); }
-
-  void open_faulty() {
-    log.reset();
-    auto opened = Log::open(fs, clock, options, {{"up"}});
-    ASSERT_TRUE(opened.ok()) << opened.error().message;
-    log = std::move(*opened);
-  }
   void later() {
     clock.advance_ms(2000);
     log->maintain();
@@ -36,8 +28,6 @@ class LogCursorTest : public LogFixture {
       return line.find(words) != std::string::npos;
     });
   }
-
-  FaultyFileSystem fs;
 };
 
 TEST_F(LogCursorTest, ADirectoryInItsPlaceIsRenamedAndTheReaderStartsAtTheOldest) {
@@ -151,6 +141,46 @@ TEST_F(LogCursorTest, ASlotWhoseSyncFailedIsWrittenAgain) {
   crash();
   open_faulty();
   EXPECT_EQ(claim_all(), Strings{"b"});
+}
+
+TEST_F(LogCursorTest, NewReaderWhoseCursorCannotBeWrittenStartsAtTheOldestRecord) {
+  open_faulty();
+  ASSERT_EQ(append("old"), AppendOutcome::stored);
+  fs.fail(Operation::fdatasync, EIO);
+  ASSERT_TRUE(log->set_readers({{"up"}, {"newest", {}, true}}).ok());
+  fs.heal();
+  EXPECT_TRUE(reported("a cursor cannot be written"));
+  // A start after a kill could not tell what came before it from what came after.
+  EXPECT_EQ(claim_all("newest"), Strings{"old"});
+}
+
+TEST_F(LogCursorTest, ChangedRoutesThatCannotBeWrittenAreWrittenByTheUpkeep) {
+  open_faulty({{"up", {1}}});
+  fs.fail(Operation::pwritev, EIO);
+  ASSERT_TRUE(log->set_readers({{"up", {2}}}).ok());
+  EXPECT_TRUE(reported("a cursor cannot be written"));
+  fs.heal();
+  later();
+  crash();
+  const auto cursor = Cursor::open_file(fs, options.directory, "cursor-up");
+  ASSERT_TRUE(cursor.ok());
+  EXPECT_TRUE(skips(cursor->rules(), 1'000, 2));
+  EXPECT_FALSE(skips(cursor->rules(), 1'000, 1));
+}
+
+TEST_F(LogCursorTest, DamagedRulesCostTheSlotAndNotTheOther) {
+  open_faulty({{"up", {1}}});
+  ASSERT_EQ(append("1"), AppendOutcome::stored);
+  EXPECT_EQ(claim_all(), Strings{"1"});
+  log->reader("up").acknowledge();
+  crash();
+  std::string bytes = read_file(path("cursor-up"));
+  const std::size_t newer = 512 * (bytes[8] > bytes[512 + 8] ? 0 : 1);
+  bytes[newer + 48] ^= 1;  // in its first rule
+  write_file(path("cursor-up"), bytes);
+  open_faulty({{"up", {1}}});
+  EXPECT_EQ(claim_all(), Strings{"1"});  // the slot before says that it is still to be delivered
+  EXPECT_TRUE(reports.empty()) << reports.front();
 }
 
 }  // namespace

@@ -6,8 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "tests/support/faulty_filesystem.h"
-#include "tests/support/log_fixture.h"
+#include "tests/support/faulty_log_fixture.h"
 
 namespace holdfast {
 namespace {
@@ -18,13 +17,12 @@ using Strings = std::vector<std::string>;
 constexpr int kCodes[] = {ENOSPC, EDQUOT, EIO, EROFS, EFBIG, EACCES, ENFILE, EMFILE, EINTR, ENOMEM};
 constexpr int kForAWhile = 1000;
 
-class LogFaultTableTest : public LogFixture, public ::testing::WithParamInterface<Operation> {
+class LogFaultTableTest : public FaultyLogFixture, public ::testing::WithParamInterface<Operation> {
  protected:
   LogFaultTableTest() {
     options.file_bytes_max = 4096;
     options.folder_bytes_max = 4 << 20;
   }
-  ~LogFaultTableTest() override { log.reset(); }
 
   /// Runs `scenario` in a new directory for every error, once and for a while; some of them twice.
   template <typename Scenario>
@@ -44,13 +42,6 @@ class LogFaultTableTest : public LogFixture, public ::testing::WithParamInterfac
         if (HasFailure()) return;
       }
     }
-  }
-
-  void open_faulty() {
-    log.reset();
-    auto opened = Log::open(fs, clock, options, {{"up"}});
-    ASSERT_TRUE(opened.ok()) << opened.error().message;
-    log = std::move(*opened);
   }
 
   void fail() { fs.fail(GetParam(), code_, times_); }
@@ -83,7 +74,6 @@ class LogFaultTableTest : public LogFixture, public ::testing::WithParamInterfac
     }
   }
 
-  FaultyFileSystem fs;
   int code_ = 0;
   int times_ = 0;
   Strings acknowledged;

@@ -4,8 +4,7 @@
 
 #include <cerrno>
 
-#include "tests/support/faulty_filesystem.h"
-#include "tests/support/log_fixture.h"
+#include "tests/support/faulty_log_fixture.h"
 
 namespace holdfast {
 namespace {
@@ -13,19 +12,7 @@ namespace {
 using Operation = FaultyFileSystem::Operation;
 using Strings = std::vector<std::string>;
 
-class LogFaultTest : public LogFixture {
- protected:
-  ~LogFaultTest() override { log.reset(); }
-
-  void open_faulty() {
-    log.reset();
-    auto opened = Log::open(fs, clock, options, {{"up"}});
-    ASSERT_TRUE(opened.ok()) << opened.error().message;
-    log = std::move(*opened);
-  }
-
-  FaultyFileSystem fs;
-};
+using LogFaultTest = FaultyLogFixture;
 
 TEST_F(LogFaultTest, AFailedWriteOrSyncGoesToANewSegmentAndIsStored) {
   for (const Operation operation : {Operation::pwritev, Operation::fdatasync, Operation::open}) {

@@ -9,36 +9,26 @@
 #include <filesystem>
 #include <thread>
 
-#include "tests/support/faulty_filesystem.h"
-#include "tests/support/log_fixture.h"
+#include "tests/support/faulty_log_fixture.h"
 
 namespace holdfast {
 namespace {
 
 using Operation = FaultyFileSystem::Operation;
 
-class LogFullTest : public LogFixture {
+class LogFullTest : public FaultyLogFixture {
  protected:
   LogFullTest() {
     options.durability = Durability::none;
     options.file_bytes_max = 16 << 10;
     options.folder_bytes_max = 128 << 10;
   }
-  ~LogFullTest() override { log.reset(); }
 
-  void open_faulty() {
-    log.reset();
-    auto opened = Log::open(fs, clock, options, {{"up"}});
-    ASSERT_TRUE(opened.ok()) << opened.error().message;
-    log = std::move(*opened);
-  }
   void later() {
     clock.advance_ms(1000);
     log->maintain();
   }
   bool nearly_full() { return log->stats().disk_nearly_full; }
-
-  FaultyFileSystem fs;
 };
 
 TEST_F(LogFullTest, AnOldestFileThatCannotBeDeletedCostsNoOtherFile) {

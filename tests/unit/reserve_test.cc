@@ -4,8 +4,7 @@
 
 #include <cerrno>
 
-#include "tests/support/faulty_filesystem.h"
-#include "tests/support/log_fixture.h"
+#include "tests/support/faulty_log_fixture.h"
 
 namespace holdfast {
 namespace {
@@ -13,17 +12,10 @@ namespace {
 using Operation = FaultyFileSystem::Operation;
 using Strings = std::vector<std::string>;
 
-class ReserveTest : public LogFixture {
+class ReserveTest : public FaultyLogFixture {
  protected:
   ReserveTest() { options.folder_bytes_max = 4 << 20; }
-  ~ReserveTest() override { log.reset(); }
 
-  void open_faulty() {
-    log.reset();
-    auto opened = Log::open(fs, clock, options, {{"up"}});
-    ASSERT_TRUE(opened.ok()) << opened.error().message;
-    log = std::move(*opened);
-  }
   bool is_there() const { return std::filesystem::exists(path("reserve")); }
   void later() {
     clock.advance_ms(1000);
@@ -42,8 +34,6 @@ class ReserveTest : public LogFixture {
       return line.find(words) != std::string::npos;
     });
   }
-
-  FaultyFileSystem fs;
 };
 
 TEST_F(ReserveTest, UpkeepMakesASixtyFourthOfTheFolderButAMegabyteAtMost) {

@@ -49,6 +49,7 @@ AppendOutcome LogImpl::append(std::span<const NewRecord> records) {
   }
   Waiter self;
   self.records = records;
+  self.length = length;
   std::unique_lock lock(queue_mutex_);
   queue_.push_back(&self);
   if (leading_) {
@@ -90,7 +91,7 @@ void LogImpl::commit(const std::vector<Waiter*>& group) {
   }
 
   const auto flush = [&](std::size_t through) {
-    if (!batch.empty()) outcome = write_records(batch);
+    if (!batch.empty()) outcome = write_records(batch, batch_bytes);
     for (; first_open < through; ++first_open) group[first_open]->outcome = outcome;
     batch.clear();
     batch_bytes = 0;
@@ -98,8 +99,7 @@ void LogImpl::commit(const std::vector<Waiter*>& group) {
   for (std::size_t i = 0; i < group.size() && outcome == AppendOutcome::stored; ++i) {
     // A segment ends between two appends, never inside one: each is stored as a whole or not at
     // all.
-    std::uint64_t length = 0;
-    for (const NewRecord& record : group[i]->records) length += padded_length(record);
+    const std::uint64_t length = group[i]->length;
     const std::uint64_t end = active_ ? active_->end : kSegmentHeaderBytes;
     const bool has_records = !batch.empty() || (active_ && active_->records > 0);
     if (has_records && end + batch_bytes + length + kRecordHeaderBytes > file_bytes_max) {
@@ -117,12 +117,11 @@ void LogImpl::commit(const std::vector<Waiter*>& group) {
   }
 }
 
-AppendOutcome LogImpl::write_records(std::span<const NewRecord* const> records) {
-  std::uint64_t bytes = 0;
-  for (const NewRecord* record : records) bytes += padded_length(*record);
+AppendOutcome LogImpl::write_records(std::span<const NewRecord* const> records,
+                                     std::uint64_t length) {
   // A second try goes to a new segment: a failed sync is never tried again on the same file.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (const AppendOutcome room = make_room(bytes); room != AppendOutcome::stored) return room;
+    if (const AppendOutcome room = make_room(length); room != AppendOutcome::stored) return room;
     const Status wrote = write_once(records);
     if (wrote.ok()) {
       disk_refused_ = false;
@@ -138,7 +137,7 @@ AppendOutcome LogImpl::write_records(std::span<const NewRecord* const> records) 
     if (is_out_of_room(wrote.error())) {
       disk_refused_ = true;
       free_checked_ns_ = INT64_MIN;
-      refused_for_room(bytes);
+      refused_for_room(length);
       return AppendOutcome::full;
     }
   }

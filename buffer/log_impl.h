@@ -127,6 +127,7 @@ class LogImpl final : public Log {
   friend class LogReaderImpl;
   struct Waiter {
     std::span<const NewRecord> records;
+    std::uint64_t length = 0;  // of them in a file
     AppendOutcome outcome = AppendOutcome::failed;
     bool done = false;
     bool leads = false;
@@ -186,7 +187,7 @@ class LogImpl final : public Log {
 
   // log_append.cc; all under writer_mutex_
   void commit(const std::vector<Waiter*>& group);
-  AppendOutcome write_records(std::span<const NewRecord* const> records);
+  AppendOutcome write_records(std::span<const NewRecord* const> records, std::uint64_t length);
   Status write_once(std::span<const NewRecord* const> records);
   Status start_segment();
   void publish(std::span<const NewRecord* const> records, std::uint64_t end);

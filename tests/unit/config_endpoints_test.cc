@@ -45,14 +45,14 @@ TEST(ConfigEndpointsTest, FaultsAreNamed) {
       {with_exporter("otlp_http", "    endpoints: [\"http://a\", \"http://a/\"]\n"),
        "yaml:5:29: exporters::otlp_http::endpoints: \"http://a\" stands here twice"},
       {with_exporter("otlp_http", "    endpoints: [\"http://a\"]\n    endpoint: http://b\n"),
-       "yaml:6:5: exporters::otlp_http::endpoint: stands beside endpoints: one of them"},
+       "yaml:6:15: exporters::otlp_http::endpoint: stands beside endpoints: one of them"},
       {with_exporter("otlp_http", "    endpoints: [\"http://a\"]\n    logs_endpoint: http://b\n"),
-       "yaml:6:5: exporters::otlp_http::logs_endpoint: stands beside endpoints: one of them"},
+       "yaml:6:20: exporters::otlp_http::logs_endpoint: stands beside endpoints: one of them"},
       {with_exporter("otlp_http", "    endpoint: http://a\n    endpoint_strategy: failover\n"),
-       "yaml:6:5: exporters::otlp_http::endpoint_strategy: needs a list of endpoints (as in "
+       "yaml:6:24: exporters::otlp_http::endpoint_strategy: needs a list of endpoints (as in "
        "endpoints: [a, b])"},
       {with_exporter("otlp_grpc", "    endpoints: [a:1, b:1]\n    endpoint: a:1\n"),
-       "yaml:6:5: exporters::otlp_grpc::endpoint: stands beside endpoints: one of them"},
+       "yaml:6:15: exporters::otlp_grpc::endpoint: stands beside endpoints: one of them"},
       {with_exporter("otlp_grpc", "    endpoints: [a:1]\n    endpoint_strategy: random\n"),
        "yaml:6:24: exporters::otlp_grpc::endpoint_strategy: \"random\" is not one of failover, "
        "round_robin"},

@@ -67,17 +67,17 @@ TEST(ConfigExporterFileTest, FaultsAreNamed) {
                                               "path: is missing: where to write to (as in path: "
                                               "/var/lib/otel/data.json)"},
       {with("    append: true\n    compression: zstd\n"),
-       "yaml:6:5: " + e + "append: stands beside compression: one of them"},
+       "yaml:6:13: " + e + "append: stands beside compression: one of them"},
       {with("    append: true\n    rotation:\n"),
-       "yaml:6:5: " + e + "append: stands beside rotation, which appends: one of them"},
+       "yaml:6:13: " + e + "append: stands beside rotation, which appends: one of them"},
       {with("    directory_permissions: \"0755\"\n"),
-       "yaml:6:5: " + e + "directory_permissions: asks for create_directory: true"},
+       "yaml:6:28: " + e + "directory_permissions: asks for create_directory: true"},
       {with("    encoding: otlp_encoding\n"),
        "yaml:6:15: " + e +
            "encoding: encoding extensions are not supported in this version "
            "(format: json or proto)"},
       {with("    group_by: {enabled: true}\n"),
-       "yaml:6:16: " + e +
+       "yaml:6:25: " + e +
            "group_by::enabled: true is not supported: a batch goes into one file "
            "whole"},
       {with("    compression: gzip\n"),

@@ -65,9 +65,10 @@ Reader own_headers(std::vector<std::pair<std::string, std::string>>& out) {
 
 Reader compression(ContentCoding& out) {
   static constexpr std::array kCodings{
-      ContentCoding::gzip, ContentCoding::identity, ContentCoding::zstd, ContentCoding::zlib,
-      ContentCoding::zlib, ContentCoding::snappy,   ContentCoding::lz4,  ContentCoding::identity};
-  return choice({"gzip", "none", "zstd", "zlib", "deflate", "snappy", "lz4", ""},
+      ContentCoding::gzip,          ContentCoding::identity, ContentCoding::zstd,
+      ContentCoding::zlib,          ContentCoding::zlib,     ContentCoding::snappy,
+      ContentCoding::snappy_framed, ContentCoding::lz4,      ContentCoding::identity};
+  return choice({"gzip", "none", "zstd", "zlib", "deflate", "snappy", "x-snappy-framed", "lz4", ""},
                 [&out](std::size_t i) { out = kCodings[i]; });
 }
 

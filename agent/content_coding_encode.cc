@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/content_coding.h"
+#include "buffer/deflate.h"
 
 namespace holdfast {
 namespace {
@@ -77,6 +78,32 @@ Result<std::string> encode_snappy(std::string_view raw) {
   return out;
 }
 
+std::string little_endian(std::uint32_t value, int bytes) {
+  std::string out;
+  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i));
+  return out;
+}
+
+/// The framing format (google/snappy, framing_format.txt): blocks of 64 KiB, each with its
+/// checksum.
+std::string encode_snappy_framed(std::string_view raw) {
+  constexpr std::size_t kBlockBytes = 64U << 10;
+  std::string out("\xff\x06\x00\x00sNaPpY", 10);
+  std::string block;
+  for (; !raw.empty(); raw.remove_prefix(std::min(raw.size(), kBlockBytes))) {
+    const std::string_view part = raw.substr(0, kBlockBytes);
+    snappy::Compress(part.data(), part.size(), &block);
+    const bool pays = block.size() < part.size();
+    const std::string_view payload = pays ? std::string_view(block) : part;
+    const std::uint32_t crc = crc32c(0, part);
+    out += pays ? '\x00' : '\x01';
+    out += little_endian(static_cast<std::uint32_t>(payload.size() + 4), 3);
+    out += little_endian((crc >> 15 | crc << 17) + 0xa282ead8U, 4);
+    out += payload;
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<std::string> encode_content(ContentCoding coding, std::string_view raw, int level) {
@@ -91,6 +118,8 @@ Result<std::string> encode_content(ContentCoding coding, std::string_view raw, i
       return encode_zstd(raw, level);
     case ContentCoding::snappy:
       return encode_snappy(raw);
+    case ContentCoding::snappy_framed:
+      return encode_snappy_framed(raw);
     case ContentCoding::lz4:
       return encode_lz4(raw);
   }

@@ -14,6 +14,8 @@ std::string_view coding_name(ContentCoding coding) {
       return "zstd";
     case ContentCoding::snappy:
       return "snappy";
+    case ContentCoding::snappy_framed:
+      return "x-snappy-framed";
     case ContentCoding::lz4:
       return "lz4";
   }

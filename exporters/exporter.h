@@ -18,7 +18,7 @@ namespace holdfast {
 
 /// Content codings of OTLP/HTTP bodies (RFC 9110 section 8.4). `zlib` goes by the name "deflate"
 /// too.
-enum class ContentCoding : std::uint8_t { identity, gzip, zlib, zstd, snappy, lz4 };
+enum class ContentCoding : std::uint8_t { identity, gzip, zlib, zstd, snappy, snappy_framed, lz4 };
 
 /// The name in a Content-Encoding header; "" for identity.
 std::string_view coding_name(ContentCoding coding);

@@ -71,9 +71,10 @@ def run(tmp_path):
         print(f"---- {each.command[0]}\n{each.log()[-3000:]}")
 
 
-@pytest.mark.parametrize("exporter", ["otlp_grpc", "otlp_http"])
-@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
-def test_between_two_collectors_every_item_passes_once(compression, exporter, run, upstream):
+@pytest.mark.parametrize(("exporter", "compression"), [
+    *(("otlp_grpc", each) for each in ("none", "gzip", "zstd", "snappy")),
+    *(("otlp_http", each) for each in ("none", "gzip", "zstd", "snappy", "x-snappy-framed", "zlib", "deflate", "lz4"))])
+def test_between_two_collectors_every_item_passes_once(exporter, compression, run, upstream):
     front, middle, back = free_ports(2), free_ports(2), free_ports(2)
     chain = [
         run(real_collector, configuration(back, "otlp_http", upstream.url, "gzip"), back, "back"),

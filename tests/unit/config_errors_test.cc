@@ -181,7 +181,8 @@ TEST(ConfigErrorsTest, ExporterFaultsAreNamed) {
            "endpoint: is missing: where to send to (as in endpoint: http://host:4318)"},
       {with("compression: gzp"),
        "yaml:6:18: " + e +
-           "compression: \"gzp\" is not one of gzip, none, zstd, zlib, deflate, snappy, lz4 (did "
+           "compression: \"gzp\" is not one of gzip, none, zstd, zlib, deflate, snappy, "
+           "x-snappy-framed, lz4 (did "
            "you mean \"gzip\"?)"},
       {with("encoding: xml"), "yaml:6:15: " + e + "encoding: \"xml\" is not one of proto, json"},
       {with("timeout: 2 minutes"),

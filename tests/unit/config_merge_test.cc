@@ -178,7 +178,7 @@ TEST(ConfigExpandTest, WrongExpressionsAreErrorsWithTheirPlace) {
           "yaml:7:18: " + e + "compression: \"${\" without its \"}\" (write $$ for a dollar sign)",
           "yaml:7:18: " + e +
               "compression: \"a\" is not one of gzip, none, zstd, zlib, deflate, snappy, "
-              "lz4",
+              "x-snappy-framed, lz4",
           "yaml:8:15: " + e +
               "encoding: file \"/nowhere\" cannot be opened: No such file or directory"}));
 }

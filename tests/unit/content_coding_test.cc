@@ -169,7 +169,8 @@ TEST(ContentCoding, WhatIsEncodedIsReadByTheCodingsOwnLibraryAndByUs) {
   const std::vector<std::pair<ContentCoding, const char*>> codings{
       {ContentCoding::identity, ""},     {ContentCoding::gzip, "gzip"},
       {ContentCoding::zlib, "zlib"},     {ContentCoding::zstd, "zstd"},
-      {ContentCoding::snappy, "snappy"}, {ContentCoding::lz4, "lz4"}};
+      {ContentCoding::snappy, "snappy"}, {ContentCoding::snappy_framed, "x-snappy-framed"},
+      {ContentCoding::lz4, "lz4"}};
   for (const std::string& raw : {std::string(), std::string("x"), telemetry_like(174'000),
                                  noise(300'000), std::string(2'000'000, '\0')}) {
     for (const auto& [coding, name] : codings) {

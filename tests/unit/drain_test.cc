@@ -122,7 +122,8 @@ TEST_P(DrainCodingTest, UpstreamGetsItsCoding) {
 INSTANTIATE_TEST_SUITE_P(Codings, DrainCodingTest,
                          testing::Values(ContentCoding::identity, ContentCoding::gzip,
                                          ContentCoding::zlib, ContentCoding::zstd,
-                                         ContentCoding::snappy, ContentCoding::lz4));
+                                         ContentCoding::snappy, ContentCoding::snappy_framed,
+                                         ContentCoding::lz4));
 
 TEST_F(DrainTest, BusyUpstreamGetsTheSameBatchAgain) {
   append(10);

@@ -11,15 +11,15 @@ Config read_config(const Node& root, Findings& findings) {
   Declared declared;
   Service service;
   const Value whole{root, "", findings};
-  read_section(whole,
-               {
-                   {"receivers", [&](const Value& value) { read_receivers(value, declared); }},
-                   {"processors", [&](const Value& value) { read_processors(value, declared); }},
-                   {"exporters", [&](const Value& value) { read_exporters(value, declared); }},
-                   {"extensions", [&](const Value& value) { read_extensions(value, declared); }},
-                   {"connectors", refused_unless_off("")},
-                   {"service", [&](const Value& value) { service = read_service(value); }},
-               });
+  read_section(
+      whole, {
+                 {"receivers", [&](const Value& value) { read_receivers(value, declared); }},
+                 {"processors", [&](const Value& value) { read_processors(value, declared); }},
+                 {"exporters", [&](const Value& value) { read_exporters(value, declared); }},
+                 {"extensions", [&](const Value& value) { read_extensions(value, declared); }},
+                 {"connectors", refused_unless_off("a Collector behind this agent can have them")},
+                 {"service", [&](const Value& value) { service = read_service(value); }},
+             });
   if (root.find("service") == nullptr) {
     findings.error(root.place, "service", "is missing: it says which pipelines there are");
   }

@@ -30,6 +30,25 @@ bool is_name(std::string_view name) {
   });
 }
 
+/// Where a component of the Collector's that is not here can be had instead.
+std::string elsewhere(std::string_view noun, std::string_view type) {
+  if (type == "resourcedetection" || type == "k8sattributes") {
+    return "the SDK can say it, or a Collector before this agent";
+  }
+  if (noun == "receiver") return "a Collector before this agent can have it, and send here";
+  return "a Collector behind this agent can have it";
+}
+
+/// What is near the word; if nothing is, what is supported and where the rest can be had.
+std::string advice(std::string_view noun, const ComponentId& id,
+                   const std::vector<ComponentKind>& kinds) {
+  std::vector<std::string> types;
+  types.reserve(kinds.size());
+  for (const ComponentKind& kind : kinds) types.push_back(kind.type);
+  if (nearest(id.type, types)) return suggest(id.type, types, "supported");
+  return suggest(id.type, types, "supported") + "; " + elsewhere(noun, id.type);
+}
+
 }  // namespace
 
 std::optional<ComponentId> parse_component_id(std::string_view id, const Place& place,
@@ -61,13 +80,10 @@ std::vector<std::string> read_components(const Value& section, std::string_view 
     const auto kind = std::find_if(kinds.begin(), kinds.end(),
                                    [&](const ComponentKind& k) { return k.type == id->type; });
     if (kind == kinds.end()) {
-      std::vector<std::string> types;
-      types.reserve(kinds.size());
-      for (const ComponentKind& k : kinds) types.push_back(k.type);
       section.findings.error(
           member.place, key,
           fmt::format("{} {} is not supported in this version", noun, quoted(id->type)),
-          suggest(id->type, types, "supported"));
+          advice(noun, *id, kinds));
       continue;
     }
     kind->read(*id, Value{member.value, key, section.findings});

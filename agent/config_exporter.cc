@@ -92,20 +92,33 @@ void read_retry(const Value& value, RetryConfig& retry) {
 
 namespace {
 
+/// Sizes are counted as the queue's are, unless there is a sizer for them.
+std::string_view sizer_of(const Value& batch) {
+  if (batch.node.find("sizer") != nullptr || batch.section == nullptr) return "";
+  const Member* queue = batch.section->find("sizer");
+  return queue != nullptr ? queue->value.text : std::string_view();
+}
+
 BatchConfig read_queue_batch(const Value& value) {
   BatchConfig batch;
   batch.timeout = milliseconds(200);
   std::uint64_t min_size = batch.items_target;
   std::uint64_t max_size = 0;
-  bool bytes = false;
+  bool bytes = sizer_of(value) == "bytes";
+  const auto senders = "requests are merged whoever sent them";
   read_section(value,
                {
                    {"flush_timeout", duration(batch.timeout, kPositive)},
                    {"min_size", integer(min_size, {})},
                    {"max_size", integer(max_size, {})},
                    {"sizer", choice({"items", "bytes"}, [&](std::size_t i) { bytes = i == 1; })},
-                   {"partition", refused_unless_off("")},
+                   {"partition", section({{"metadata_keys", refused_unless_off(senders)},
+                                          {"cache_size", accepted()},
+                                          {"idle_timeout", accepted()}})},
                });
+  if (sizer_of(value) == "requests") {
+    value.fail("is counted in requests, as the queue is: not supported", "sizer: items, or bytes");
+  }
   if (max_size != 0 && max_size < min_size) {
     value.fail_at("max_size", fmt::format("must not be less than min_size ({})", min_size));
     return batch;
@@ -157,8 +170,22 @@ Reader sending_queue(DeclaredExporter& exporter) {
 
 namespace {
 
+constexpr const char* kOneConnection = "each signal has one connection, kept open";
+
+/// What stands for `idle_conn_timeout` and `disable_keep_alives`.
+Reader client_keepalive(OtlpHttpOptions& options, bool& no_keep_alives) {
+  return [&](const Value& value) {
+    bool enabled = true;
+    read_section(value, {{"enabled", boolean(enabled)},
+                         {"idle_conn_timeout", duration(options.idle_timeout, kNotNegative)},
+                         {"max_idle_conns", no_effect(kOneConnection)},
+                         {"max_idle_conns_per_host", no_effect(kOneConnection)}});
+    no_keep_alives = no_keep_alives || !enabled;
+  };
+}
+
 Keys transport_keys() {
-  const auto connections = "each signal has one connection, kept open";
+  const auto connections = kOneConnection;
   const auto http1 = "requests go over HTTP/1.1";
   return {
       {"read_buffer_size", no_effect("buffers have a fixed size")},
@@ -170,7 +197,7 @@ Keys transport_keys() {
       {"http2_ping_timeout", no_effect(http1)},
       {"force_attempt_http2", no_effect(http1)},
       {"cookies", no_effect_section("cookies are not kept", {"enabled"})},
-      {"middlewares", refused_unless_off("")},
+      {"middlewares", middlewares()},
   };
 }
 
@@ -214,6 +241,7 @@ void read_otlp_http(const ComponentId& id, const Value& value, Declared& declare
       {"timeout", duration(options.timeout, kNotNegative)},
       {"idle_conn_timeout", duration(options.idle_timeout, kNotNegative)},
       {"disable_keep_alives", boolean(no_keep_alives)},
+      {"keepalive", client_keepalive(options, no_keep_alives)},
       {"tls", client_tls(options.tls)},
       {"retry_on_failure", [&](const Value& v) { read_retry(v, exporter.config.retry); }},
       {"sending_queue", sending_queue(exporter)},
@@ -258,15 +286,19 @@ void read_debug(const ComponentId& id, const Value& value, Declared& declared) {
   static constexpr std::array kVerbosities{DebugVerbosity::basic, DebugVerbosity::normal,
                                            DebugVerbosity::detailed};
   const auto all = "every batch is written to the log";
-  read_section(value,
-               {
-                   {"verbosity", choice({"basic", "normal", "detailed"},
-                                        [&](std::size_t i) { verbosity = kVerbosities[i]; })},
-                   {"sampling_initial", no_effect(all)},
-                   {"sampling_thereafter", no_effect(all)},
-                   {"use_internal_logger", no_effect(all)},
-                   {"output_paths", no_effect(all)},
-               });
+  read_section(
+      value, {
+                 {"verbosity", choice({"basic", "normal", "detailed"},
+                                      [&](std::size_t i) { verbosity = kVerbosities[i]; })},
+                 {"sampling_initial", no_effect(all)},
+                 {"sampling_thereafter", no_effect(all)},
+                 {"use_internal_logger", no_effect(all)},
+                 {"output_paths", no_effect(all)},
+                 {"sending_queue",
+                  no_effect_section("it reads the buffer as every exporter does",
+                                    {"enabled", "num_consumers", "queue_size", "sizer",
+                                     "block_on_overflow", "wait_for_result", "storage", "batch"})},
+             });
   declared.exporters.push_back(std::move(exporter));
 }
 

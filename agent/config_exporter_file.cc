@@ -78,24 +78,26 @@ void read_file(const ComponentId& id, const Value& value, Declared& declared) {
   exporter.config.retry.max_interval = milliseconds(10'000);
   FileOptions& options = exporter.config.file;
   milliseconds flush{0};
-  read_section(value, {
-                          {"path", text(options.path)},
-                          {"append", boolean(options.append)},
-                          {"rotation", rotation(options.rotation)},
-                          {"format", choice({"json", "proto"},
-                                            [&](std::size_t i) {
-                                              options.encoding = i == 0 ? BodyEncoding::json
-                                                                        : BodyEncoding::protobuf;
-                                            })},
-                          {"encoding", encoding()},
-                          {"compression",
-                           choice({"", "zstd"}, [&](std::size_t i) { options.zstd = i == 1; })},
-                          // Each batch is on the disk before it counts as delivered.
-                          {"flush_interval", duration(flush, milliseconds(0))},
-                          {"group_by", group_by()},
-                          {"create_directory", boolean(options.create_directory)},
-                          {"directory_permissions", permissions(options.directory_permissions)},
-                      });
+  read_section(
+      value,
+      {
+          {"path", text(options.path)},
+          {"append", boolean(options.append)},
+          {"rotation", rotation(options.rotation)},
+          {"format", choice({"json", "proto"},
+                            [&](std::size_t i) {
+                              options.encoding =
+                                  i == 0 ? BodyEncoding::json : BodyEncoding::protobuf;
+                            })},
+          {"encoding", encoding()},
+          {"compression", choice({"", "zstd"}, [&](std::size_t i) { options.zstd = i == 1; })},
+          // Each batch is on the disk before it counts as delivered.
+          {"flush_interval", duration(flush, milliseconds(0))},
+          {"compression_params", no_effect_section("zstd has one level here", {"level"})},
+          {"group_by", group_by()},
+          {"create_directory", boolean(options.create_directory)},
+          {"directory_permissions", permissions(options.directory_permissions)},
+      });
   check_file(value, options, value.node.find("directory_permissions") != nullptr);
   for (const DeclaredExporter& other : declared.exporters) {
     const bool shared = other.config.kind == ExporterConfig::Kind::file && !options.path.empty() &&

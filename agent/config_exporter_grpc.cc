@@ -143,9 +143,11 @@ Keys tls_keys(GrpcTlsOptions& tls, bool& insecure) {
       {"max_version", max_version()},
       {"reload_interval", reload},
   };
-  for (const char* name : {"cipher_suites", "curve_preferences", "tpm"}) {
+  for (const char* name : {"cipher_suites", "curve_preferences"}) {
     keys.push_back({name, refused_unless_off("gRPC chooses")});
   }
+  keys.push_back({"include_insecure_cipher_suites", insecure_cipher_suites()});
+  keys.push_back({"tpm", tpm()});
   return keys;
 }
 
@@ -248,7 +250,7 @@ void read_otlp_grpc(const ComponentId& id, const Value& value, Declared& declare
           {"read_buffer_size", buffers},
           {"write_buffer_size", buffers},
           {"auth", authenticator(exporter.auth)},
-          {"middlewares", refused_unless_off("")},
+          {"middlewares", middlewares()},
           {"retry_on_failure", [&](const Value& v) { read_retry(v, exporter.config.retry); }},
           {"sending_queue", sending_queue(exporter)},
       });

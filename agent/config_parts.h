@@ -58,6 +58,10 @@ enum class TlsServerKind : std::uint8_t { http, grpc };
 Reader server_tls(std::optional<TlsServerOptions>& out, TlsServerKind kind);
 Reader client_tls(HttpTlsOptions& out);
 
+/// Keys of every `tls`.
+Reader tpm();
+Reader insecure_cipher_suites();
+
 /// The `authenticator` of a receiver's or exporter's `auth`.
 struct AuthReference {
   std::string id;  // "": none

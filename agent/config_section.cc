@@ -104,7 +104,7 @@ void read_section(const Value& section, const Keys& keys) {
                                   [&](const Key& key) { return key.name == member.key; });
     const std::string path = join_key(section.key, member.key);
     if (row != keys.end()) {
-      row->read(Value{member.value, path, section.findings});
+      row->read(Value{member.value, path, section.findings, &section.node});
       continue;
     }
     if (section.findings.full()) {

@@ -27,6 +27,7 @@ struct Value {
   const Node& node;
   std::string key;  // the whole path: "receivers::otlp::protocols"
   Findings& findings;
+  const Node* section = nullptr;  // the map that it is a member of, if it is of one
 
   bool is_null() const { return node.kind == Node::Kind::null; }
   void fail(std::string message, std::string hint = {}) const;

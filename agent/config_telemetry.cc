@@ -41,7 +41,7 @@ Keys log_keys(TelemetryConfig& telemetry) {
       {"sampling", no_effect_section(always, {"enabled", "tick", "initial", "thereafter"})},
       {"output_paths", output("the log goes")},
       {"error_output_paths", output("errors of the log go")},
-      {"initial_fields", refused_unless_off("")},
+      {"initial_fields", refused_unless_off("lines have the fields of their message")},
       {"processors", refused_unless_off("the log goes to stderr")},
   };
 }

@@ -127,7 +127,7 @@ void read_own_metrics(const Value& value, Service& service) {
                                            [&](std::size_t i) { metrics.none = i == 0; })},
                           {"address", address},
                           {"readers", readers(metrics)},
-                          {"views", refused_unless_off("")},
+                          {"views", refused_unless_off("every metric is there as it is")},
                       });
   if (metrics.none) return;
   if (!metrics.readers_given) {

@@ -106,19 +106,13 @@ Reader file(std::string& out) {
   };
 }
 
-Reader tpm() {
-  return section({{"enabled", refused_unless_off("keys lie in files or in the configuration")},
-                  {"path", accepted()},
-                  {"owner_auth", accepted()},
-                  {"auth", accepted()}});
-}
-
 template <typename Tls>
 Keys pair_keys(Tls& tls) {
   return {{"cert_file", file(tls.cert_file)},
           {"cert_pem", text(tls.cert_pem)},
           {"key_file", file(tls.key_file)},
           {"key_pem", text(tls.key_pem)},
+          {"include_insecure_cipher_suites", insecure_cipher_suites()},
           {"tpm", tpm()}};
 }
 
@@ -178,6 +172,21 @@ void add(Keys& keys, Keys more) {
 }
 
 }  // namespace
+
+Reader tpm() {
+  return section({{"enabled", refused_unless_off("keys lie in files or in the configuration")},
+                  {"path", accepted()},
+                  {"owner_auth", accepted()},
+                  {"auth", accepted()}});
+}
+
+Reader insecure_cipher_suites() {
+  return [](const Value& value) {
+    bool wanted = false;
+    boolean(wanted)(value);
+    if (wanted) value.warn("has no effect: what Go calls insecure is not offered");
+  };
+}
 
 Reader server_tls(std::optional<TlsServerOptions>& out, TlsServerKind kind) {
   return [&out, kind](const Value& value) {

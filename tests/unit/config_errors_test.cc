@@ -166,7 +166,11 @@ TEST(ConfigErrorsTest, ProcessorFaultsAreNamed) {
        "yaml:5:58: processors::memory_limiter::limit_percentage: must be at most 100"},
       {processor_config("attributes", "  attributes: {}\n"),
        "yaml:5:3: processors::attributes: processor \"attributes\" is not supported in this "
-       "version (supported: batch, memory_limiter)"},
+       "version (supported: batch, memory_limiter; a Collector behind this agent can have it)"},
+      {processor_config("k8sattributes", "  k8sattributes: {}\n"),
+       "yaml:5:3: processors::k8sattributes: processor \"k8sattributes\" is not supported in this "
+       "version (supported: batch, memory_limiter; the SDK can say it, or a Collector before this "
+       "agent)"},
   });
 }
 
@@ -227,17 +231,18 @@ TEST(ConfigErrorsTest, UnsupportedComponentsSayWhatThereIs) {
       {with("receivers: {otlp: {protocols: {http: }}}\nexporters:\n  nop:\n  kafka: {topic: x}\n"),
        "yaml:5:3: exporters::kafka: exporter \"kafka\" is not supported in this version "
        "(supported: "
-       "debug, file, nop, otlp, otlp_grpc, otlp_http, otlphttp)"},
+       "debug, file, nop, otlp, otlp_grpc, otlp_http, otlphttp; a Collector behind this agent can have "
+       "it)"},
       {with("receivers: {otlp: {protocols: {http: }}}\nexporters:\n  nop:\n  otlp_htp:\n"),
        "yaml:5:3: exporters::otlp_htp: exporter \"otlp_htp\" is not supported in this version (did "
        "you mean \"otlp_http\"?)"},
       {with("exporters: {nop: }\nreceivers:\n  otlp: {protocols: {http: }}\n  kafka:\n"),
        "yaml:5:3: receivers::kafka: receiver \"kafka\" is not supported in this version "
-       "(supported: otlp)"},
+       "(supported: otlp; a Collector before this agent can have it, and send here)"},
       {text + "extensions: {oidc: {}}\n",
        "yaml:4:14: extensions::oidc: extension \"oidc\" is not supported in this version "
        "(supported: basicauth, bearertokenauth, disk_buffer, file_storage, health_check, pprof, "
-       "zpages)"},
+       "zpages; a Collector behind this agent can have it)"},
       {text + "extensions: {\"9lives\": }\n",
        "yaml:4:14: extensions::9lives: \"9lives\" is not type or type/name (a type is letters, "
        "digits and underscores; a name has no spaces)"},
@@ -245,7 +250,8 @@ TEST(ConfigErrorsTest, UnsupportedComponentsSayWhatThereIs) {
        "yaml:4:14: extensions::pprof/: \"pprof/\" is not type or type/name (a type is letters, "
        "digits and underscores; a name has no spaces)"},
       {text + "connectors: {forward: }\n",
-       "yaml:4:13: connectors: is not supported in this version"},
+       "yaml:4:13: connectors: is not supported in this version: a Collector behind this agent can "
+       "have them"},
       {text + "exporter: {}\n", "yaml:4:1: exporter: unknown key (did you mean \"exporters\"?)"},
   });
 }

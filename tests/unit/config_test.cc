@@ -241,6 +241,17 @@ TEST(ConfigTest, WithoutAQueueTheConsumersForward) {
                   "one connection a signal keeps the order"});
 }
 
+TEST(ConfigTest, QueueBatchIsSizedAsTheQueueUnlessItSaysSo) {
+  const auto batch = [](const std::string& queue) {
+    const Config config = load_good(exporter_config(
+        "    endpoint: http://localhost:4318\n    sending_queue: {" + queue + "}\n"));
+    return config.exporters.at(0).batch.value_or(BatchConfig());
+  };
+  EXPECT_EQ(batch("batch: {min_size: 1000}, sizer: bytes").raw_bytes_max, 1000U);
+  EXPECT_EQ(batch("sizer: items, batch: {min_size: 1000}").items_target, 1000U);
+  EXPECT_EQ(batch("sizer: bytes, batch: {min_size: 1000, sizer: items}").items_target, 1000U);
+}
+
 TEST(ConfigTest, HeadersMayBeAList) {
   const Config config =
       load_good(exporter_config("    endpoint: http://localhost:4318\n"

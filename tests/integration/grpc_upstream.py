@@ -22,9 +22,9 @@ class GrpcUpstream(Upstream):
     """As Upstream, but over gRPC. `behaviour` may be "ok", "hang", "take_and_hang", a grpc.StatusCode, (StatusCode,
     trailing metadata), or a callable of (signal, message) that returns one of them."""
 
-    def __init__(self, keep=True):
+    def __init__(self, keep=True, tls=None):
         self.message_bytes_max = -1  # of requests that come in; from the next up() on
-        super().__init__(keep)
+        super().__init__(keep, tls)  # tls: grpc.ServerCredentials
 
     @property
     def url(self):
@@ -34,7 +34,9 @@ class GrpcUpstream(Upstream):
         self._server = grpc.server(
             concurrent.futures.ThreadPoolExecutor(16), handlers=[_Handlers(self)],
             options=[("grpc.max_receive_message_length", self.message_bytes_max), ("grpc.so_reuseport", 0)])
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        address = f"127.0.0.1:{self.port}"
+        self.port = (self._server.add_secure_port(address, self.tls) if self.tls else
+                     self._server.add_insecure_port(address))
         self._server.start()
 
     def down(self):

@@ -66,8 +66,9 @@ class Upstream:
     a callable        of (signal, message) that returns one of the above
     """
 
-    def __init__(self, keep=True):
+    def __init__(self, keep=True, tls=None):
         self.keep = keep  # bodies and messages; ids are kept always
+        self.tls = tls  # an ssl.SSLContext; None: plain
         self.behaviour = "ok"
         self.response_headers = {}
         self.success_body = b"\n\x00"  # of a 200 to protobuf
@@ -105,6 +106,8 @@ class Upstream:
 
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
+        if self.tls:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

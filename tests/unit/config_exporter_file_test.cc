@@ -83,7 +83,7 @@ TEST(ConfigExporterFileTest, FaultsAreNamed) {
       {with("    compression: gzip\n"),
        "yaml:6:18: " + e + "compression: \"gzip\" is not one of zstd"},
       {with("  file/2: {path: a}\n"),
-       "yaml:6:12: exporters::file/2::path: is the file of "
+       "yaml:6:18: exporters::file/2::path: is the file of "
        "\"file\" as well"},
   };
   for (const auto& [text, error] : faults) EXPECT_EQ(errors_of(text), Lines{error}) << text;

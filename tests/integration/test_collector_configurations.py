@@ -36,6 +36,7 @@ class Case:
     receivers: dict = dataclasses.field(default_factory=lambda: {"otlp": ("grpc", "http")})
     exporters: dict = dataclasses.field(default_factory=lambda: {"otlp": "grpc"})  # those with an upstream
     signals: dict = dataclasses.field(default_factory=dict)  # of an exporter that does not get all
+    sources: dict = dataclasses.field(default_factory=dict)  # of an exporter that does not get all: its receivers
     own_endpoints: dict = dataclasses.field(default_factory=dict)  # exporter: its keys for single signals
     upstream_tls: str = ""  # "", server, mutual
     tls: str = ""  # of the receivers
@@ -81,6 +82,10 @@ CASES = [
     Case("retry-tuning"),
     Case("zstd", exporters=OTLP_HTTP, expected_headers={"Content-Encoding": "zstd"}),
     Case("two-receivers", receivers={"otlp": ("grpc", "http"), "otlp/devices": ("http",)}),
+    Case("without-queue"),
+    Case("json-encoding", exporters=OTLP_HTTP, expected_headers={"Content-Type": "application/json"}),
+    Case("several-pipelines", receivers={"otlp": ("grpc", "http"), "otlp/devices": ("http",)},
+         exporters={"otlp/backend": "grpc", "otlphttp/archive": "http"}, sources={"otlp/backend": ("otlp",)}),
     Case("helm-chart", environment={"MY_POD_IP": "127.0.0.1"}, health_path="/"),
 ]
 
@@ -119,7 +124,7 @@ class Run:
         self.directory = directory
         self.authority = Authority(directory)
         self.upstreams = {name: self.make_upstream(kind, start_upstream) for name, kind in case.exporters.items()}
-        self.ways = []  # (protocol, where)
+        self.ways = []  # (receiver, protocol, where)
         self.sets = []
         self.metrics_port = self.health_port = None
         self.choose_ports()
@@ -150,10 +155,10 @@ class Run:
         for receiver, protocols in self.case.receivers.items():
             for protocol in protocols:
                 if self.case.transport == "unix":
-                    self.ways.append((protocol, str(self.directory / f"{protocol}.sock")))
+                    self.ways.append((receiver, protocol, str(self.directory / f"{protocol}.sock")))
                     continue
                 port, = free_ports(1)
-                self.ways.append((protocol, port))
+                self.ways.append((receiver, protocol, port))
                 self.sets.append(f"receivers::{receiver}::protocols::{protocol}::endpoint=127.0.0.1:{port}")
         if self.case.health_path:
             self.health_port, = free_ports(1)
@@ -181,7 +186,7 @@ class Run:
         self.log = self.directory / "agent.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.environment)
-        for _, where in self.ways:
+        for _, _, where in self.ways:
             wait_until(lambda where=where: self.connects(where), 20, f"a receiver at {where}")
 
     def connects(self, where):
@@ -198,7 +203,7 @@ class Run:
     def send(self, way, signal):
         ids = new_ids(7)
         body = otlp.make_request(signal, ids, 20, ids[0])
-        protocol, where = way
+        _, protocol, where = way
         (self.send_grpc if protocol == "grpc" else self.send_http)(where, signal, body)
         return ids
 
@@ -269,7 +274,7 @@ def test_every_configuration_is_run():
 @pytest.mark.parametrize("run", CASES, ids=lambda case: case.name, indirect=True)
 def test_configuration_of_a_collector_runs_unchanged(run):
     case = run.case
-    sent = {signal: [] for signal in otlp.SIGNALS}
+    sent = {(receiver, signal): [] for receiver in case.receivers for signal in otlp.SIGNALS}
     lock = threading.Lock()
 
     def send_all(way):
@@ -277,26 +282,28 @@ def test_configuration_of_a_collector_runs_unchanged(run):
             for _ in range(5):
                 ids = run.send(way, signal)
                 with lock:
-                    sent[signal] += ids
+                    sent[way[0], signal] += ids
 
     threads = [threading.Thread(target=send_all, args=(way,)) for way in run.ways]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {signal: len(ids) for signal, ids in sent.items()} == {s: 35 * len(run.ways) for s in otlp.SIGNALS}
+    assert sum(len(ids) for ids in sent.values()) == 35 * len(run.ways) * len(otlp.SIGNALS)
+    wanted = {name: sorted(
+        i for (receiver, signal), ids in sent.items() for i in ids
+        if signal in case.signals.get(name, otlp.SIGNALS) and receiver in case.sources.get(name, case.receivers))
+        for name in run.upstreams}
     if case.health_path:
         assert requests.get(f"http://127.0.0.1:{run.health_port}{case.health_path}", timeout=10).status_code == 200
     if case.metrics_port:
         page = requests.get(f"http://127.0.0.1:{run.metrics_port}/metrics", timeout=10).text
         assert "otelcol_receiver_accepted_spans" in page
     for name, upstream in run.upstreams.items():
-        wanted = sorted(i for signal in case.signals.get(name, otlp.SIGNALS) for i in sent[signal])
-        upstream.wait_for(lambda u, wanted=wanted: sum(len(r.ids) for r in u.received) >= len(wanted))
+        upstream.wait_for(lambda u, count=len(wanted[name]): sum(len(r.ids) for r in u.received) >= count)
     assert run.stop() == 0, run.log.read_text()
     for name, upstream in run.upstreams.items():
-        wanted = sorted(i for signal in case.signals.get(name, otlp.SIGNALS) for i in sent[signal])
-        assert sorted(upstream.ids()) == wanted
+        assert sorted(upstream.ids()) == wanted[name]
         for received in upstream.requests():
             for header, value in case.expected_headers.items():
                 assert received.headers.get(header) == value

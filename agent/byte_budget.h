@@ -18,17 +18,19 @@ class ByteBudget {
   bool try_acquire(std::size_t bytes) {
     std::size_t used = used_.load(std::memory_order_relaxed);
     do {
-      if (used != 0 && used + bytes > limit_) return false;
+      if (used != 0 && used + bytes > limit()) return false;
     } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
     return true;
   }
   void release(std::size_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
 
   std::size_t used() const { return used_.load(std::memory_order_relaxed); }
-  std::size_t limit() const { return limit_; }
+  std::size_t limit() const { return limit_.load(std::memory_order_relaxed); }
+  /// What is in flight beyond a smaller limit stays.
+  void set_limit(std::size_t bytes) { limit_.store(bytes, std::memory_order_relaxed); }
 
  private:
-  const std::size_t limit_;
+  std::atomic<std::size_t> limit_;
   std::atomic<std::size_t> used_{0};
 };
 

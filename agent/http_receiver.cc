@@ -57,22 +57,28 @@ struct Asker {
 class Receiver final : public HttpReceiver {
  public:
   Receiver(const HttpReceiverConfig& config, const SignalLogs& logs, ReceiverStats& stats,
-           SignalForwarders forwarders)
+           ByteBudget& budget, SignalForwarders forwarders)
       : config_(config),
         cors_(config.cors),
         stats_(stats),
+        budget_(budget),
         forwarding_(std::move(forwarders)),
         batch_(logs, config.source, forwarded_signals(forwarding_.forwarders())) {}
   ~Receiver() override { stop(std::chrono::milliseconds::zero()); }
 
-  Status listen(ByteBudget& budget);
+  Status listen(const HeldSockets& held);
+  Result<std::function<void()>> prepare(const HttpReceiverConfig& config, SignalLogs logs,
+                                        const HeldSockets& held) override;
   std::uint16_t port() const override { return server_->port(); }
+  HeldSockets sockets() const override { return server_->sockets(); }
   void stop(std::chrono::milliseconds grace) override {
     if (server_) server_->stop(grace);
     forwarding_.detach();
   }
 
  private:
+  HttpServerOptions server_options(const HttpReceiverConfig& config);
+  HttpServer::Handlers handlers();
   std::optional<Signal> signal_of(const HttpRequest& request) const;
   ReceiverSignalStats* stats_of(const HttpRequest& request);
   Headers headers_for(const HttpRequest& request) const;
@@ -89,10 +95,12 @@ class Receiver final : public HttpReceiver {
   std::optional<HttpResponse> read_json(Signal signal, std::string_view& bytes,
                                         ReceiverSignalStats& stats);
 
-  const HttpReceiverConfig config_;
-  const CorsPolicy cors_;
+  // The server's thread's, once that runs.
+  HttpReceiverConfig config_;
+  CorsPolicy cors_;
   std::unique_ptr<Authenticator> authenticator_;  // none: everybody may send
   ReceiverStats& stats_;
+  ByteBudget& budget_;
   HttpForwarding forwarding_;
   IngestBatch batch_;
   OtlpJsonParser json_;
@@ -118,22 +126,26 @@ void forget(std::string& buffer) {
   if (buffer.capacity() > kBufferBytesKept) buffer.shrink_to_fit();
 }
 
-Status Receiver::listen(ByteBudget& budget) {
-  if (config_.auth) {
-    auto loaded = Authenticator::load(*config_.auth);
-    if (!loaded.ok()) return loaded.error();
-    authenticator_ = std::move(loaded).value();
-  }
+Result<std::unique_ptr<Authenticator>> load_authenticator(const HttpReceiverConfig& config) {
+  if (!config.auth) return std::unique_ptr<Authenticator>();
+  return Authenticator::load(*config.auth);
+}
+
+HttpServerOptions Receiver::server_options(const HttpReceiverConfig& config) {
   HttpServerOptions options;
-  options.endpoint = config_.endpoint;
-  options.tls = config_.tls;
-  options.body_bytes_max = config_.request_body_bytes_max;
-  options.header_timeout = config_.read_header_timeout;
-  options.body_timeout = config_.read_timeout;
-  options.idle_timeout = config_.idle_timeout;
-  options.write_timeout = config_.write_timeout;
-  options.keep_alive = config_.keep_alives;
-  options.budget = &budget;
+  options.endpoint = config.endpoint;
+  options.tls = config.tls;
+  options.body_bytes_max = config.request_body_bytes_max;
+  options.header_timeout = config.read_header_timeout;
+  options.body_timeout = config.read_timeout;
+  options.idle_timeout = config.idle_timeout;
+  options.write_timeout = config.write_timeout;
+  options.keep_alive = config.keep_alives;
+  options.budget = &budget_;
+  return options;
+}
+
+HttpServer::Handlers Receiver::handlers() {
   HttpServer::Handlers handlers;
   handlers.head = [this](const HttpRequest& head) { return judge_head(head); };
   handlers.refuse = [this](const HttpServer::Refusal& refusal, const HttpRequest& head) {
@@ -143,11 +155,34 @@ Status Receiver::listen(ByteBudget& budget) {
     handle(request, std::move(reply));
   };
   handlers.end_of_burst = [this] { batch_.commit(); };
-  auto started = HttpServer::start(options, std::move(handlers));
+  return handlers;
+}
+
+Status Receiver::listen(const HeldSockets& held) {
+  auto loaded = load_authenticator(config_);
+  if (!loaded.ok()) return loaded.error();
+  authenticator_ = std::move(loaded).value();
+  auto started = HttpServer::start(server_options(config_), handlers(), held);
   if (!started.ok()) return started.error();
   server_ = std::move(started).value();
   forwarding_.attach(*server_);
   return {};
+}
+
+Result<std::function<void()>> Receiver::prepare(const HttpReceiverConfig& config, SignalLogs logs,
+                                                const HeldSockets& held) {
+  auto loaded = load_authenticator(config);
+  if (!loaded.ok()) return loaded.error();
+  // Shared since a std::function wants to be copied.
+  const auto authenticator =
+      std::make_shared<std::unique_ptr<Authenticator>>(std::move(loaded).value());
+  return server_->prepare(server_options(config), handlers(), held,
+                          [this, config, logs, authenticator] {
+                            batch_.send_to(logs);
+                            config_ = config;
+                            cors_ = CorsPolicy(config.cors);
+                            authenticator_ = std::move(*authenticator);
+                          });
 }
 
 std::optional<Signal> Receiver::signal_of(const HttpRequest& request) const {
@@ -305,7 +340,9 @@ void Receiver::forward(const Asker& asker, ForwardRequest request) {
 }
 
 void Receiver::handle(const HttpRequest& request, HttpReply reply) {
-  const Signal signal = *signal_of(request);  // judge_head() let it pass
+  const std::optional<Signal> found = signal_of(request);
+  if (!found) return reply.send(not_found_answer());  // reloaded since judge_head() let it pass
+  const Signal signal = *found;
   ReceiverSignalStats& stats = stats_.signals[index_of(signal)];
   stats.wire_bytes.fetch_add(request.body.size(), std::memory_order_relaxed);
   Asker asker{std::move(reply), encoding_of(request.header("Content-Type")), headers_for(request)};
@@ -333,9 +370,10 @@ void Receiver::handle(const HttpRequest& request, HttpReply reply) {
 Result<std::unique_ptr<HttpReceiver>> HttpReceiver::start(const HttpReceiverConfig& config,
                                                           SignalLogs logs, ReceiverStats& stats,
                                                           ByteBudget& budget,
-                                                          SignalForwarders forwarders) {
-  auto receiver = std::make_unique<Receiver>(config, logs, stats, std::move(forwarders));
-  if (Status status = receiver->listen(budget); !status) return status.error();
+                                                          SignalForwarders forwarders,
+                                                          const HeldSockets& held) {
+  auto receiver = std::make_unique<Receiver>(config, logs, stats, budget, std::move(forwarders));
+  if (Status status = receiver->listen(held); !status) return status.error();
   return std::unique_ptr<HttpReceiver>(std::move(receiver));
 }
 

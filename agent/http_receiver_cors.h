@@ -1,7 +1,7 @@
 // Cross-origin requests (Fetch standard, CORS protocol) as the Collector's receiver answers them:
 // credentials allowed, methods GET, POST and HEAD.
 //
-// Owned by the receiver; immutable after it was made.
+// Owned by the receiver; only replaced as a whole.
 #pragma once
 
 #include <string>
@@ -34,7 +34,7 @@ class CorsPolicy {
   bool allows_headers(std::string_view names) const;
   void allow_origin(const HttpRequest& request, Headers& headers) const;
 
-  const CorsConfig config_;
+  CorsConfig config_;
   bool any_origin_ = false;
   bool any_header_ = false;
   std::vector<std::string> origins_;       // lower case

@@ -1,6 +1,7 @@
 #include "agent/http_server.h"
 
 #include <algorithm>
+#include <latch>
 #include <mutex>
 #include <thread>
 
@@ -72,15 +73,34 @@ HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpServer::~HttpServer() { stop(std::chrono::milliseconds::zero()); }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(const HttpServerOptions& options,
-                                                      Handlers handlers) {
+                                                      Handlers handlers, const HeldSockets& held) {
   auto impl = std::make_unique<Impl>();
   impl->core = std::make_shared<HttpServerCore>(options, std::move(handlers));
-  if (Status status = impl->core->listen(); !status.ok()) return status.error();
+  if (Status status = impl->core->listen(held); !status.ok()) return status.error();
   impl->thread = std::jthread([core = impl->core.get()]() noexcept { core->run(); });
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }
 
 std::uint16_t HttpServer::port() const { return impl_->core->port(); }
+
+HeldSockets HttpServer::sockets() const { return impl_->core->sockets(); }
+
+Result<std::function<void()>> HttpServer::prepare(const HttpServerOptions& options,
+                                                  Handlers handlers, const HeldSockets& held,
+                                                  std::function<void()> also) {
+  auto prepared = impl_->core->prepare(options, std::move(handlers), held);
+  if (!prepared.ok()) return prepared.error();
+  const auto change = std::make_shared<HttpServerCore::Change>(std::move(*prepared));
+  return std::function<void()>([core = impl_->core.get(), change, also = std::move(also)] {
+    std::latch done(1);
+    core->post([&] {
+      core->apply(*change);
+      if (also) also();
+      done.count_down();
+    });
+    done.wait();
+  });
+}
 
 void HttpServer::stop(std::chrono::milliseconds grace) {
   impl_->core->request_stop(grace);

@@ -5,8 +5,8 @@
 // counts against the budget from its first byte until the reply is sent. Beast stays inside
 // http_server_parser.cc, Asio inside http_server_*.
 //
-// Handlers run on the server's thread; start, stop, post and connections may be called from any
-// other. A connection at rest takes about 1 KiB of the process.
+// Handlers run on the server's thread; post and connections may be called from any other, the rest
+// from the owner's. A connection at rest takes about 1 KiB of the process.
 #pragma once
 
 #include <chrono>
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "agent/byte_budget.h"
+#include "agent/listen.h"
 #include "agent/tls_server.h"
 #include "buffer/result.h"
 
@@ -111,10 +112,21 @@ class HttpServer {
 
   /// Binds and starts its thread. Errors name the endpoint and what the system said.
   static Result<std::unique_ptr<HttpServer>> start(const HttpServerOptions& options,
-                                                   Handlers handlers);
+                                                   Handlers handlers, const HeldSockets& held = {});
   ~HttpServer();
 
   std::uint16_t port() const;
+
+  /// Other settings for the running server: all that can fail is done here, nothing is in force
+  /// yet. The result puts it in force, calls `also` on the server's thread between two handlers,
+  /// and returns after that; it cannot fail. To drop it changes nothing. Connections that there are
+  /// stay, but for a change of `tls`: those end with their next answer. A new endpoint is listened
+  /// on before the old one closes. The server must be running for as long as the result lives.
+  Result<std::function<void()>> prepare(const HttpServerOptions& options, Handlers handlers,
+                                        const HeldSockets& held, std::function<void()> also);
+
+  /// Where it listens.
+  HeldSockets sockets() const;
 
   /// Stops accepting, lets requests under way finish within `grace`, closes, joins. Idempotent.
   void stop(std::chrono::milliseconds grace);

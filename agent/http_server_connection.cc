@@ -39,7 +39,10 @@ constexpr int kReadsInARow = 8;
 }  // namespace
 
 HttpConnection::HttpConnection(std::shared_ptr<HttpServerCore> core, HttpSocket socket)
-    : core_(std::move(core)), socket_(std::move(socket)), lease_(core_->options().budget) {}
+    : core_(std::move(core)),
+      socket_(std::move(socket)),
+      tls_epoch_(core_->tls_epoch()),
+      lease_(core_->options().budget) {}
 
 void HttpConnection::start() {
   if (core_->tls() != nullptr) return shake_hands();
@@ -322,8 +325,8 @@ void HttpConnection::refuse(Reason reason) {
 
 void HttpConnection::write(HttpResponse response) {
   gone_ = nullptr;
-  close_after_write_ =
-      response.close || !info_.keep_alive || !core_->options().keep_alive || core_->stopping();
+  close_after_write_ = response.close || !info_.keep_alive || !core_->options().keep_alive ||
+                       core_->stopping() || core_->tls_epoch() != tls_epoch_;
   out_head_ = render_head(response, core_->date(),
                           {.close = close_after_write_, .http_1_0 = info_.http_1_0});
   if (!is_head_method_) out_body_ = std::move(response.body);

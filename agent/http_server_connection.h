@@ -79,6 +79,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   const std::shared_ptr<HttpServerCore> core_;
   HttpSocket socket_;
   std::unique_ptr<HttpTls> tls_;  // none: plain
+  const unsigned tls_epoch_;      // in which it began
   BudgetLease lease_;
   State state_ = State::idle;
   bool timed_out_ = false;

@@ -64,25 +64,69 @@ HttpServerCore::HttpServerCore(HttpServerOptions options, HttpServer::Handlers h
       work_(boost::asio::make_work_guard(context_)),
       sweep_timer_(context_) {}
 
-Status HttpServerCore::listen() {
+Status HttpServerCore::listen(const HeldSockets& held) {
   if (options_.tls) {
     auto loaded = TlsServerContext::load(*options_.tls);
     if (!loaded.ok()) return loaded.error();
     tls_ = std::move(loaded).value();
   }
-  auto sockets = listen_on(options_.endpoint);
+  auto sockets = listen_on(options_.endpoint, held);
   if (!sockets.ok()) return sockets.error();
-  port_ = sockets->front().port();
-  for (ListenSocket& socket : *sockets) {
-    listeners_.push_back(std::make_unique<Listener>(
-        Listener{HttpAcceptor(context_), boost::asio::steady_timer(context_)}));
+  return add_listeners(std::move(*sockets));
+}
+
+Status HttpServerCore::add_listeners(std::vector<ListenSocket> sockets) {
+  for (ListenSocket& socket : sockets) {
+    const auto listener = std::make_shared<Listener>(context_, std::move(socket));
+    const int fd = listener->socket.fd();
     error_code code;
-    listeners_.back()->acceptor.assign(protocol_of(socket.fd()), socket.fd(), code);
+    listener->acceptor.assign(protocol_of(fd), fd, code);
     if (code) return Error{code.value(), options_.endpoint + ": " + code.message()};
-    socket.release();
+    listeners_.push_back(listener);
+    accept(listener);
   }
-  for (const auto& listener : listeners_) accept(*listener);
   return {};
+}
+
+HeldSockets HttpServerCore::sockets() const {
+  HeldSockets sockets;
+  for (const auto& listener : listeners_) sockets.push_back(&listener->socket);
+  return sockets;
+}
+
+Result<HttpServerCore::Change> HttpServerCore::prepare(const HttpServerOptions& options,
+                                                       HttpServer::Handlers handlers,
+                                                       const HeldSockets& held) const {
+  Change change{options, std::move(handlers), {}, {}};
+  if (options.tls && options.tls != options_.tls) {
+    auto loaded = TlsServerContext::load(*options.tls);
+    if (!loaded.ok()) return loaded.error();
+    change.tls = std::move(loaded).value();
+  }
+  if (options.endpoint != options_.endpoint) {
+    auto sockets = listen_on(options.endpoint, held);
+    if (!sockets.ok()) return sockets.error();
+    change.sockets = std::move(*sockets);
+  }
+  return change;
+}
+
+void HttpServerCore::apply(Change& change) {
+  if (change.options.tls != options_.tls) {
+    tls_ = std::move(change.tls);
+    ++tls_epoch_;
+  }
+  options_ = std::move(change.options);
+  handlers_ = std::move(change.handlers);
+  if (change.sockets.empty()) return;
+  const auto old = std::exchange(listeners_, {});
+  if (const Status added = add_listeners(std::move(change.sockets)); !added) {
+    log(LogLevel::error, "cannot listen", {{"error", added.error().message}});
+  }
+  for (const auto& listener : old) {
+    take_waiting(*listener);
+    listener->close();
+  }
 }
 
 void HttpServerCore::run() noexcept {
@@ -129,11 +173,7 @@ void HttpServerCore::begin_stop(milliseconds grace) {
   stopping_ = true;
   stop_deadline_ = steady_clock::now() + grace;
   error_code ignored;
-  remove_socket_file(options_.endpoint);
-  for (const auto& listener : listeners_) {
-    listener->acceptor.close(ignored);
-    listener->retry.cancel(ignored);
-  }
+  for (const auto& listener : listeners_) listener->close();
   const std::vector<HttpConnection*> all(connections_.begin(), connections_.end());
   for (HttpConnection* connection : all) connection->close_if_idle();
   sweep_timer_.cancel(ignored);
@@ -141,22 +181,41 @@ void HttpServerCore::begin_stop(milliseconds grace) {
   schedule_sweep();
 }
 
-void HttpServerCore::accept(Listener& listener) {
-  listener.acceptor.async_accept([this, &listener](error_code error, HttpSocket socket) {
-    if (stopping_) return;
-    if (!error) {
-      take(std::move(socket));
-    } else if (error != boost::asio::error::connection_aborted) {
+void HttpServerCore::Listener::close() {
+  if (closed) return;
+  closed = true;
+  error_code ignored;
+  if (acceptor.is_open()) acceptor.release(ignored);
+  retry.cancel(ignored);
+  socket.close();
+}
+
+void HttpServerCore::accept(const std::shared_ptr<Listener>& listener) {
+  listener->acceptor.async_accept([this, listener](error_code error, HttpSocket socket) {
+    if (!error && !stopping_) take(std::move(socket));
+    if (listener->closed) return;
+    if (error && error != boost::asio::error::connection_aborted) {
       // Most likely no file descriptor is left: to try again at once would only burn time.
       log(LogLevel::warn, "cannot accept a connection", {{"error", error.message()}});
-      listener.retry.expires_after(kAcceptRetry);
-      listener.retry.async_wait([this, &listener](error_code cancelled) {
-        if (!cancelled && !stopping_) accept(listener);
+      listener->retry.expires_after(kAcceptRetry);
+      listener->retry.async_wait([this, listener](error_code cancelled) {
+        if (!cancelled && !listener->closed) accept(listener);
       });
       return;
     }
     accept(listener);
   });
+}
+
+/// Those that the kernel has connected already are served, though nobody listens any longer.
+void HttpServerCore::take_waiting(Listener& listener) {
+  error_code error;
+  listener.acceptor.non_blocking(true, error);
+  while (!error) {
+    HttpSocket socket(context_);
+    listener.acceptor.accept(socket, error);
+    if (!error) take(std::move(socket));
+  }
 }
 
 void HttpServerCore::take(HttpSocket socket) {

@@ -191,4 +191,9 @@ void IngestBatch::commit() {
   }
 }
 
+void IngestBatch::send_to(const SignalLogs& logs) {
+  commit();
+  logs_ = logs;
+}
+
 }  // namespace holdfast

@@ -66,6 +66,9 @@ class IngestBatch {
   void note_forwarded(Signal signal, ReceiverSignalStats& stats, std::uint32_t items,
                       bool taken) const;
 
+  /// Commits, and takes for these logs from then on.
+  void send_to(const SignalLogs& logs);
+
  private:
   struct SignalBatch;
   SignalLogs logs_;

@@ -1,11 +1,13 @@
 #include "agent/listen.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cerrno>
 #include <cstring>
@@ -15,6 +17,16 @@
 #include "agent/config_values.h"
 
 namespace holdfast {
+
+struct ListenSocket::File {
+  explicit File(std::string p) : path(std::move(p)) {}
+  ~File() { unlink(path.c_str()); }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  const std::string path;
+};
+
 namespace {
 
 constexpr int kFreePortTries = 16;
@@ -50,11 +62,46 @@ Error tcp_error(const std::string& where, int code) {
   return listen_error("tcp", where, std::strerror(code), code);
 }
 
+void let_port_be_shared(int fd, bool shared) {
+  const int value = shared ? 1 : 0;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof value);
+}
+
+/// While it lives, the port of these sockets can be listened on by another one of this user. Not
+/// longer: a second agent must not get half of the connections.
+class SharedPort {
+ public:
+  SharedPort(int fd, std::uint16_t port, const HeldSockets& held) {
+    for (const ListenSocket* socket : held) {
+      if (port != 0 && socket->port() == port) fds_.push_back(socket->fd());
+    }
+    if (!fds_.empty()) fds_.push_back(fd);
+    for (const int each : fds_) let_port_be_shared(each, true);
+  }
+  ~SharedPort() {
+    for (const int each : fds_) let_port_be_shared(each, false);
+  }
+  SharedPort(const SharedPort&) = delete;
+  SharedPort& operator=(const SharedPort&) = delete;
+
+ private:
+  std::vector<int> fds_;
+};
+
+const ListenSocket* find_held(const std::string& address, const HeldSockets& held) {
+  const auto found = std::find_if(held.begin(), held.end(), [&](const ListenSocket* socket) {
+    return socket->address() == address;
+  });
+  return found == held.end() ? nullptr : *found;
+}
+
 /// With port 0 the address takes the port that the system chose.
-Result<ListenSocket> listen_at(Address address) {
+Result<ListenSocket> listen_at(Address address, const HeldSockets& held = {}) {
+  if (const ListenSocket* ours = find_held(address.text(), held)) return ours->share();
   const int fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return tcp_error(address.text(), errno);
-  ListenSocket held(fd, {}, 0);
+  ListenSocket opened(fd, {}, 0);
+  const SharedPort shared(fd, address.port(), held);
   const int on = 1;
   // As Go does: an old connection in TIME_WAIT must not keep a restarted agent from its port.
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -66,7 +113,7 @@ Result<ListenSocket> listen_at(Address address) {
       getsockname(fd, address.get(), &address.length) != 0) {
     return tcp_error(address.text(), errno);
   }
-  return ListenSocket(held.release(), address.text(), address.port());
+  return ListenSocket(opened.release(), address.text(), address.port());
 }
 
 Result<std::vector<Address>> resolve(const std::string& host, const std::string& endpoint) {
@@ -113,11 +160,12 @@ Result<std::vector<Address>> addresses_of(const std::string& host, const std::st
 using Sockets = std::vector<ListenSocket>;
 
 /// All of them on `port`; 0: on one that the first chooses and the others have free too.
-Result<Sockets> listen_at_all(const std::vector<Address>& addresses, std::uint16_t port) {
+Result<Sockets> listen_at_all(const std::vector<Address>& addresses, std::uint16_t port,
+                              const HeldSockets& held) {
   Sockets sockets;
   for (Address address : addresses) {
     address.set_port(port);
-    auto opened = listen_at(address);
+    auto opened = listen_at(address, held);
     if (!opened.ok()) return opened.error();
     port = opened->port();
     sockets.push_back(std::move(*opened));
@@ -139,7 +187,15 @@ int clear_way(const sockaddr_un& address) {
   return unlink(address.sun_path) == 0 ? 0 : errno;
 }
 
-Result<Sockets> listen_at_path(const std::string& path) {
+Result<Sockets> listen_at_path(const std::string& path, const HeldSockets& held) {
+  Sockets sockets;
+  const std::string name = std::string(kUnixPrefix) + path;
+  if (const ListenSocket* ours = find_held(name, held)) {
+    auto shared = ours->share();
+    if (!shared.ok()) return shared.error();
+    sockets.push_back(std::move(*shared));
+    return sockets;
+  }
   const auto failed = [&path](int code) {
     return listen_error("unix", path, std::strerror(code), code);
   };
@@ -150,38 +206,49 @@ Result<Sockets> listen_at_path(const std::string& path) {
   if (const int error = clear_way(address); error != 0) return failed(error);
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return failed(errno);
-  ListenSocket held(fd, std::string(kUnixPrefix) + path, 0);
+  ListenSocket opened(fd, name, 0);
   // Linux gives the file the mode of the socket, less the umask: at no time has it more.
   if (fchmod(fd, kSocketFileMode) != 0 ||
       bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return failed(errno);
   }
+  auto file = std::make_shared<ListenSocket::File>(path);
   if (chmod(address.sun_path, kSocketFileMode) != 0 || listen(fd, SOMAXCONN) != 0) {
     return failed(errno);
   }
-  Sockets sockets;
-  sockets.push_back(std::move(held));
+  sockets.emplace_back(opened.release(), name, 0, std::move(file));
   return sockets;
 }
 
 }  // namespace
 
 ListenSocket::ListenSocket(ListenSocket&& other) noexcept
-    : fd_(other.release()), address_(std::move(other.address_)), port_(other.port_) {}
+    : fd_(other.release()),
+      address_(std::move(other.address_)),
+      port_(other.port_),
+      file_(std::move(other.file_)) {}
 
 ListenSocket& ListenSocket::operator=(ListenSocket&& other) noexcept {
   close();
   fd_ = other.release();
   address_ = std::move(other.address_);
   port_ = other.port_;
+  file_ = std::move(other.file_);
   return *this;
 }
 
 int ListenSocket::release() { return std::exchange(fd_, -1); }
 
 void ListenSocket::close() {
+  file_.reset();  // before the socket: who finds the file finds somebody behind it
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;
+}
+
+Result<ListenSocket> ListenSocket::share() const {
+  const int fd = fcntl(fd_, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return Error{errno, "listen " + address_ + ": " + std::strerror(errno)};
+  return ListenSocket(fd, address_, port_, file_);
 }
 
 std::string unix_path(std::string_view endpoint) {
@@ -189,21 +256,19 @@ std::string unix_path(std::string_view endpoint) {
   return std::string(endpoint.substr(kUnixPrefix.size()));
 }
 
-Result<Sockets> listen_on(const std::string& endpoint) {
-  if (const std::string path = unix_path(endpoint); !path.empty()) return listen_at_path(path);
+Result<Sockets> listen_on(const std::string& endpoint, const HeldSockets& held) {
+  if (const std::string path = unix_path(endpoint); !path.empty()) {
+    return listen_at_path(path, held);
+  }
   const std::optional<Endpoint> parts = parse_endpoint(endpoint);
   if (!parts) return listen_error("tcp", endpoint, "not of the form host:port", EINVAL);
   const auto addresses = addresses_of(parts->host, endpoint);
   if (!addresses.ok()) return addresses.error();
-  Result<Sockets> sockets = listen_at_all(*addresses, parts->port);
+  Result<Sockets> sockets = listen_at_all(*addresses, parts->port, held);
   for (int i = 1; !sockets.ok() && parts->port == 0 && i < kFreePortTries; ++i) {
-    sockets = listen_at_all(*addresses, 0);
+    sockets = listen_at_all(*addresses, 0, held);
   }
   return sockets;
-}
-
-void remove_socket_file(const std::string& endpoint) {
-  if (const std::string path = unix_path(endpoint); !path.empty()) unlink(path.c_str());
 }
 
 }  // namespace holdfast

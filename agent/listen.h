@@ -1,11 +1,12 @@
 // Where the servers listen: an endpoint of the configuration as sockets that listen already.
 //
-// Used at start, by one thread.
+// Used at a start and by reloads, on one thread.
 #pragma once
 
 #include <sys/socket.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,11 +21,14 @@ inline constexpr std::string_view kUnixPrefix = "unix:";
 /// The path of a unix endpoint; "" if it is host:port.
 std::string unix_path(std::string_view endpoint);
 
-/// One socket that listens: non-blocking, closed on exec. Closes it, unless it was released.
+/// One socket that listens: non-blocking, closed on exec. The file of a unix socket goes with the
+/// last of those that share it.
 class ListenSocket {
  public:
-  ListenSocket(int fd, std::string address, std::uint16_t port)
-      : fd_(fd), address_(std::move(address)), port_(port) {}
+  struct File;
+
+  ListenSocket(int fd, std::string address, std::uint16_t port, std::shared_ptr<File> file = {})
+      : fd_(fd), address_(std::move(address)), port_(port), file_(std::move(file)) {}
   ~ListenSocket() { close(); }
   ListenSocket(ListenSocket&& other) noexcept;
   ListenSocket& operator=(ListenSocket&& other) noexcept;
@@ -36,20 +40,27 @@ class ListenSocket {
   int release();
   void close();
 
+  /// A second one on the same queue: a connection goes to whichever accepts it, and none is lost
+  /// when one of them closes.
+  Result<ListenSocket> share() const;
+
  private:
   int fd_ = -1;
   std::string address_;
   std::uint16_t port_ = 0;
+  std::shared_ptr<File> file_;  // of a unix socket; shared with those that share() made
 };
+
+/// Sockets of this process that may close soon. Not owned; they stay open during the call.
+using HeldSockets = std::vector<const ListenSocket*>;
 
 /// "localhost" is loopback, v4 and v6 where the machine has it, whatever /etc/hosts says; no host
 /// is every address; a name is all of its addresses; port 0 is one that is free on all of them.
 /// "unix:PATH" is a socket in the file system, for its owner and group (0660); the file of a
 /// process that is gone is replaced. Errors are Go's: "listen tcp HOST:PORT: address already in
-/// use".
-Result<std::vector<ListenSocket>> listen_on(const std::string& endpoint);
-
-/// At the end: the file of a unix endpoint goes; of another endpoint there is nothing to remove.
-void remove_socket_file(const std::string& endpoint);
+/// use". An address of `held` is shared; one that overlaps with them ("0.0.0.0" with "localhost")
+/// is listened on beside them.
+Result<std::vector<ListenSocket>> listen_on(const std::string& endpoint,
+                                            const HeldSockets& held = {});
 
 }  // namespace holdfast

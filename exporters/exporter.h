@@ -31,8 +31,9 @@ class CredentialsSource {
 
   CredentialsSource() = default;
   template <typename Ask>
-    requires(!std::is_same_v<std::remove_cvref_t<Ask>, CredentialsSource>)
-  CredentialsSource(Ask&& ask) : ask_(std::forward<Ask>(ask)) {}
+  requires(!std::is_same_v<std::remove_cvref_t<Ask>, CredentialsSource>)
+      CredentialsSource(Ask&& ask)
+      : ask_(std::forward<Ask>(ask)) {}
 
   explicit operator bool() const { return static_cast<bool>(ask_); }
   Header operator()() const { return ask_(); }

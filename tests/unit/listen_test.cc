@@ -20,6 +20,16 @@ class ListenTest : public testing::Test {
  protected:
   bool exists() const { return ::access(path_.c_str(), F_OK) == 0; }
 
+  /// As a process that was killed leaves it.
+  static void leave_file(const std::string& path) {
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    ASSERT_EQ(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    ::close(fd);
+  }
+
   int client() const {
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un address{};
@@ -45,12 +55,12 @@ TEST_F(ListenTest, ASocketFileIsForOwnerAndGroup) {
     ASSERT_EQ(stat(path_.c_str(), &found), 0);
     EXPECT_TRUE(S_ISSOCK(found.st_mode));
     EXPECT_EQ(found.st_mode & 0777, 0660U);
-    ::unlink(path_.c_str());
   }
+  EXPECT_FALSE(exists());
 }
 
 TEST_F(ListenTest, TheFileOfAProcessThatIsGoneIsReplaced) {
-  { ASSERT_TRUE(listen_on(endpoint_).ok()); }
+  leave_file(path_);
   ASSERT_TRUE(exists());
   const auto again = listen_on(endpoint_);
   ASSERT_TRUE(again.ok()) << again.error().message;
@@ -98,13 +108,40 @@ TEST_F(ListenTest, HttpServesAUnixSocketAndRemovesItsFile) {
   EXPECT_FALSE(exists());
 }
 
+TEST_F(ListenTest, AFileGoesWithTheLastOfThoseThatShareIt) {
+  auto first = listen_on(endpoint_);
+  ASSERT_TRUE(first.ok());
+  {
+    const auto second = listen_on(endpoint_, {&first->front()});
+    ASSERT_TRUE(second.ok()) << second.error().message;
+    first->clear();
+    EXPECT_TRUE(exists());
+    EXPECT_GE(client(), 0);
+  }
+  EXPECT_FALSE(exists());
+}
+
+TEST(ListenOnHeldPortsTest, TheSameAddressIsSharedAndOverlappingOnesAreBoundBesideIt) {
+  const auto first = listen_on("127.0.0.1:0");
+  ASSERT_TRUE(first.ok());
+  const std::string port = std::to_string(first->front().port());
+  const HeldSockets held{&first->front()};
+  for (const char* host : {"127.0.0.1", "localhost", "0.0.0.0", ""}) {
+    const auto again = listen_on(std::string(host) + ":" + port, held);
+    EXPECT_TRUE(again.ok()) << host << ": " << again.error().message;
+  }
+  for (const char* host : {"127.0.0.1", "0.0.0.0"}) {
+    const auto stranger = listen_on(std::string(host) + ":" + port);
+    EXPECT_FALSE(stranger.ok()) << host << ": the port must not stay open to others";
+  }
+}
+
 class GrpcListenTest : public GrpcReceiverFixture {};
 
 TEST_F(GrpcListenTest, GrpcServesAUnixSocketAndRemovesItsFile) {
   const TempDirectory place;
   const std::string path = place.path() + "/otlp.sock";
   config.endpoint = "unix:" + path;
-  { ASSERT_TRUE(listen_on(config.endpoint).ok()); }  // a file that is left over
   start({Signal::traces});
   struct stat found {};
   ASSERT_EQ(stat(path.c_str(), &found), 0);

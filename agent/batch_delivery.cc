@@ -34,12 +34,13 @@ void add(Counter& counter, std::uint64_t amount) {
 
 BatchDelivery::BatchDelivery(const DrainOptions& options, LogReader& reader,
                              std::unique_ptr<Exporter> exporter, Breaker& breaker,
-                             ExporterSignalStats& stats)
+                             ExporterSignalStats& stats, std::stop_token cut_off)
     : options_(options),
       reader_(reader),
       exporter_(std::move(exporter)),
       breaker_(breaker),
       stats_(stats),
+      cut_off_(std::move(cut_off)),
       backoff_(options.retry, std::random_device{}()),
       batch_(options.signal, exporter_->form()) {}
 
@@ -55,7 +56,8 @@ BatchOutcome BatchDelivery::deliver(const std::stop_token& stop) {
   while (!pending_.empty()) {
     const RequestRun run = pending_.back();
     pending_.pop_back();
-    switch (decide(run, stop)) {
+    const std::stop_token& patience = delivered_in_batch_ ? cut_off_ : stop;
+    switch (decide(run, patience)) {
       case Verdict::delivered:
         break;
       case Verdict::split: {
@@ -68,7 +70,7 @@ BatchOutcome BatchDelivery::deliver(const std::stop_token& stop) {
         refuse(run.first);
         if (refused_bytes_in_a_row_ <= kRefusedBytesInARowMax) break;
         set_state(stats_, UpstreamState::holding);
-        if (!pause(backoff_.longest(), stop)) return BatchOutcome::stopped;
+        if (!pause(backoff_.longest(), patience)) return BatchOutcome::stopped;
         break;
       case Verdict::postponed:
         pending_.insert(pending_.begin(), run);
@@ -101,13 +103,13 @@ BatchDelivery::Verdict BatchDelivery::decide_on(const BatchBody& body, RequestRu
     if (breaker_.open()) set_state(stats_, UpstreamState::retrying);
     if (!breaker_.acquire(stop)) return Verdict::stopped;
     if (tries > 0) add(stats_.retries, 1);
-    last_ = post(body, stop);
+    last_ = post(body);
     if (last_.outcome == Outcome::delivered) {
       breaker_.succeeded();
       note_delivery(body, last_);
       return Verdict::delivered;
     }
-    if (stop.stop_requested()) {
+    if (cut_off_.stop_requested()) {
       breaker_.abandoned();
       return Verdict::stopped;
     }
@@ -123,7 +125,7 @@ BatchDelivery::Verdict BatchDelivery::decide_on(const BatchBody& body, RequestRu
   }
 }
 
-SendResult BatchDelivery::post(const BatchBody& body, const std::stop_token& stop) {
+SendResult BatchDelivery::post(const BatchBody& body) {
   stats_.retry_at_unix_ns.store(0, std::memory_order_relaxed);
   add(stats_.attempts, 1);
   add(stats_.body_bytes, body.bytes.size());
@@ -132,7 +134,7 @@ SendResult BatchDelivery::post(const BatchBody& body, const std::stop_token& sto
                           .body = body.bytes,
                           .items = body.items,
                           .raw_bytes = body.raw_bytes},
-                         stop);
+                         cut_off_);
 }
 
 void BatchDelivery::note_delivery(const BatchBody& body, const SendResult& result) {

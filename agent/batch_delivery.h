@@ -33,15 +33,16 @@ enum class BatchOutcome : std::uint8_t {
 
 class BatchDelivery {
  public:
-  /// All references must outlive it.
+  /// All references must outlive it. `cut_off` ends a request that is under way.
   BatchDelivery(const DrainOptions& options, LogReader& reader, std::unique_ptr<Exporter> exporter,
-                Breaker& breaker, ExporterSignalStats& stats);
+                Breaker& breaker, ExporterSignalStats& stats, std::stop_token cut_off);
   ~BatchDelivery();
 
   /// To be filled before deliver().
   BatchBuilder& batch() { return batch_; }
 
-  /// Blocks until the outcome is clear. After `alone` nothing of the batch is decided.
+  /// Blocks until the outcome is clear. After `alone` nothing of the batch is decided. `stop` ends
+  /// it between two requests, unless a part of the batch is delivered: that would be sent again.
   BatchOutcome deliver(const std::stop_token& stop);
 
   /// Puts a request into quarantine and counts it there, or as dropped when there is no room.
@@ -53,7 +54,7 @@ class BatchDelivery {
   /// Sends a run until there is a verdict on it.
   Verdict decide(RequestRun run, const std::stop_token& stop);
   Verdict decide_on(const BatchBody& body, RequestRun run, const std::stop_token& stop);
-  SendResult post(const BatchBody& body, const std::stop_token& stop);
+  SendResult post(const BatchBody& body);
   void note_delivery(const BatchBody& body, const SendResult& result);
   void note_failure(const BatchBody& body, const SendResult& result);
   /// What a server's own failure (500, no answer to a body) means after so many of them in a row.
@@ -68,6 +69,7 @@ class BatchDelivery {
   const std::unique_ptr<Exporter> exporter_;
   Breaker& breaker_;
   ExporterSignalStats& stats_;
+  const std::stop_token cut_off_;
   Backoff backoff_;
   BatchBuilder batch_;
 

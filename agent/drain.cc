@@ -20,13 +20,22 @@ Drain::Drain(DrainOptions options, LogReader& reader, std::unique_ptr<Exporter> 
              Breaker& breaker, ExporterSignalStats& stats)
     : options_(std::move(options)),
       reader_(reader),
-      delivery_(
-          std::make_unique<BatchDelivery>(options_, reader, std::move(exporter), breaker, stats)),
+      delivery_(std::make_unique<BatchDelivery>(options_, reader, std::move(exporter), breaker,
+                                                stats, cut_off_.get_token())),
       thread_([this](const std::stop_token& stop) noexcept { run(stop); }) {}
 
-Drain::~Drain() = default;
+Drain::~Drain() { request_stop(); }
 
-void Drain::request_stop() { thread_.request_stop(); }
+void Drain::finish() { thread_.request_stop(); }
+
+bool Drain::wait_ended(std::chrono::steady_clock::time_point deadline) {
+  return ended_.try_acquire_until(deadline);
+}
+
+void Drain::request_stop() {
+  thread_.request_stop();
+  cut_off_.request_stop();
+}
 
 void Drain::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
@@ -44,6 +53,7 @@ void Drain::run(const std::stop_token& stop) {
     reader_.acknowledge();
   }
   reader_.rewind();
+  ended_.release();
 }
 
 void Drain::gather(const std::stop_token& stop) {

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <memory>
+#include <semaphore>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -34,7 +35,14 @@ class Drain {
   /// `reader`, `breaker` and `stats` must outlive it. Starts its thread.
   Drain(DrainOptions options, LogReader& reader, std::unique_ptr<Exporter> exporter,
         Breaker& breaker, ExporterSignalStats& stats);
-  ~Drain();  // stops and joins
+  ~Drain();  // request_stop(), and joins
+
+  /// Asks the thread to end without a request being repeated for it: what is under way is waited
+  /// for, and so is the rest of a batch of which some is delivered. Nothing new is begun.
+  void finish();
+
+  /// Once. False: the thread has not ended by then.
+  bool wait_ended(std::chrono::steady_clock::time_point deadline);
 
   /// Asks the thread to stop: a request under way is cut off and counts as not delivered.
   void request_stop();
@@ -48,7 +56,9 @@ class Drain {
 
   const DrainOptions options_;
   LogReader& reader_;
+  std::stop_source cut_off_;
   std::unique_ptr<BatchDelivery> delivery_;
+  std::binary_semaphore ended_{0};
   std::jthread thread_;  // last: it uses the rest
 };
 

@@ -1,11 +1,15 @@
 // From the log to an upstream that answers well, late, wrongly or not at all.
 #include <atomic>
+#include <chrono>
+#include <latch>
+#include <thread>
 
 #include "tests/support/drain_fixture.h"
 
 namespace holdfast {
 namespace {
 
+using SteadyClock = std::chrono::steady_clock;
 using Then = UpstreamReply::Then;
 using std::chrono::milliseconds;
 
@@ -248,6 +252,51 @@ TEST_F(DrainTest, StoppedDrainEndsAtOnceWithoutWork) {
   drain_->request_stop();
   stop();
   EXPECT_EQ(stats_.attempts, 0U);
+}
+
+TEST_F(DrainTest, FinishWaitsForTheRequestThatIsUnderWay) {
+  std::latch arrived(1);
+  std::latch answer(1);
+  append(3);
+  run([&](const Requests&) {
+    arrived.count_down();
+    answer.wait();
+    return otlp_ok();
+  });
+  arrived.wait();
+  drain_->finish();
+  EXPECT_FALSE(drain_->wait_ended(SteadyClock::now()));
+  answer.count_down();
+  EXPECT_TRUE(drain_->wait_ended(SteadyClock::now() + std::chrono::seconds(20)));
+  stop();
+  expect_delivered_in_order(3);
+  EXPECT_EQ(log_->stats().readers.at(0).pending_items, 0U) << "it would be sent again";
+}
+
+TEST_F(DrainTest, FinishWaitsForNoUpstreamThatIsAway) {
+  options_.retry.initial_interval = options_.retry.max_interval = std::chrono::hours(1);
+  append(3);
+  run([](const Requests&) { return http_answer(503, "", ""); });
+  while (state_of(stats_) != UpstreamState::retrying) std::this_thread::yield();
+  drain_->finish();
+  EXPECT_TRUE(drain_->wait_ended(SteadyClock::now() + std::chrono::seconds(20)));
+  EXPECT_EQ(log_->stats().readers.at(0).pending_items, 3U);
+}
+
+TEST_F(DrainTest, FinishSendsTheRestOfABatchOfWhichSomeIsDelivered) {
+  append(4);
+  std::atomic<int> calls{0};
+  run([&](const Requests& requests) {
+    ++calls;
+    if (requests.size() == 4) return http_answer(413, "", "");
+    if (calls == 3) return http_answer(503, "", "");  // in the middle: the rest is waited for
+    if (calls == 2) drain_->finish();
+    return otlp_ok();
+  });
+  ASSERT_TRUE(drain_->wait_ended(SteadyClock::now() + std::chrono::seconds(20)));
+  stop();
+  expect_delivered_in_order(4);
+  EXPECT_EQ(log_->stats().readers.at(0).pending_items, 0U);
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
 #include "agent/agent.h"
 
 #include <algorithm>
+#include <mutex>
+#include <thread>
 #include <utility>
 
-#include "agent/exporter_factory.h"
 #include "agent/logging.h"
 #include "agent/own_resource.h"
 #include "agent/routes.h"
@@ -33,9 +34,15 @@ Agent::~Agent() { stop(); }
 Status Agent::start() {
   if (Status opened = open_buffer(); !opened) return opened;
   start_upkeep();
-  start_drains();
-  start_import();
-  if (Status started = start_receivers(); !started) return started;
+  flows_.start_missing(config_, pointers_to(logs_));
+  for (const ExporterConfig& exporter : config_.exporters) {
+    forwards_.add(exporter, flows_.stats_of(exporter));
+  }
+  start_import(pointers_to(logs_));
+  auto receivers = receivers_.prepare(config_, pointers_to(logs_), {});
+  if (!receivers) return receivers.error();
+  receivers_.apply(std::move(*receivers), kReceiverGrace);
+  telemetry_.configuration.loaded_unix_ns = system_clock().unix_ns();
   telemetry_.ready = true;  // before the port that says so opens: a probe must not find it unready
   return start_ports();
 }
@@ -61,150 +68,79 @@ Status Agent::open_buffer() {
       {{"directory", buffer.directory}, {"chosen_by", buffer.directory_source}});
   for (const Signal signal : kSignals) {
     if (readers_of(config_, signal).empty()) continue;
-    if (Status opened = open_log(signal); !opened) return opened;
+    auto opened = open_log(config_, signal);
+    if (!opened) return opened.error();
+    logs_[index_of(signal)] = std::move(*opened);
   }
-  telemetry_.logs = log_pointers_;
+  show_logs(pointers_to(logs_));
   return {};
 }
 
-Status Agent::open_log(Signal signal) {
-  const std::size_t index = index_of(signal);
-  LogOptions options = config_.buffer.logs[index];
-  telemetry_.capacity_bytes[index] = options.folder_bytes_max;
-  telemetry_.free_bytes_min = std::max(telemetry_.free_bytes_min, options.free_bytes_min);
+Result<std::unique_ptr<Log>> Agent::open_log(const Config& config, Signal signal) {
+  LogOptions options = config.buffer.logs[index_of(signal)];
   options.report = [signal](std::string_view message, std::string_view detail) {
     log(LogLevel::warn, message, {{"signal", name_of(signal)}, {"detail", detail}});
   };
-  auto opened = Log::open(posix_filesystem(), system_clock(), std::move(options),
-                          readers_of(config_, signal));
+  auto opened =
+      Log::open(posix_filesystem(), system_clock(), std::move(options), readers_of(config, signal));
   if (!opened) {
     return Error{opened.error().code, "the buffer of " + std::string(name_of(signal)) +
                                           " cannot be opened: " + opened.error().message};
   }
-  logs_[index] = std::move(*opened);
-  log_pointers_[index] = logs_[index].get();
-  for (const ReaderStats& reader : logs_[index]->stats().readers) {
+  (*opened)->on_dirty([this] { upkeep_.wake(); });
+  for (const ReaderStats& reader : (*opened)->stats().readers) {
     if (reader.recovered_items == 0) continue;
     log(LogLevel::info, "backlog found",
         {{"signal", name_of(signal)},
          {"exporter", reader.name},
          {"items", reader.recovered_items}});
   }
-  return {};
+  return opened;
+}
+
+void Agent::show_logs(const SignalLogs& logs) {
+  std::lock_guard lock(telemetry_.mutex);
+  telemetry_.logs = logs;
+  telemetry_.free_bytes_min = 0;
+  for (const Signal signal : kSignals) {
+    const std::size_t index = index_of(signal);
+    if (logs[index] == nullptr) continue;
+    const LogOptions& options = config_.buffer.logs[index];
+    telemetry_.capacity_bytes[index] = options.folder_bytes_max;
+    telemetry_.free_bytes_min = std::max(telemetry_.free_bytes_min, options.free_bytes_min);
+  }
 }
 
 void Agent::start_upkeep() {
-  for (const auto& opened : logs_) {
-    if (opened == nullptr) continue;
-    opened->on_dirty([this] {
-      {
-        std::lock_guard lock(upkeep_mutex_);
-        upkeep_due_ = true;
-      }
-      upkeep_wanted_.notify_one();
-    });
+  std::vector<Log*> opened;
+  for (const auto& log : logs_) {
+    if (log != nullptr) opened.push_back(log.get());
   }
-  upkeep_ = std::jthread([this](const std::stop_token& stop) noexcept {
-    while (!stop.stop_requested()) {
-      std::int64_t due = INT64_MAX;
-      upkeep_busy_since_ns_ = system_clock().steady_ns();
-      for (const auto& opened : logs_) {
-        if (opened != nullptr) due = std::min(due, opened->maintain());
-      }
-      upkeep_busy_since_ns_ = 0;
-      std::unique_lock lock(upkeep_mutex_);
-      const auto wanted = [this] { return upkeep_due_; };
-      if (due == INT64_MAX) {
-        upkeep_wanted_.wait(lock, stop, wanted);
-      } else {
-        const std::chrono::nanoseconds wait(
-            std::max<std::int64_t>(0, due - system_clock().steady_ns()));
-        upkeep_wanted_.wait_for(lock, stop, wait, wanted);
-      }
-      upkeep_due_ = false;
-    }
-  });
+  upkeep_.start(std::move(opened));
 }
 
-void Agent::start_drains() {
-  for (const ExporterConfig& exporter : config_.exporters) {
-    auto& stats = telemetry_.exporters.emplace_back(std::make_unique<ExporterStats>());
-    stats->exporter = exporter.name;
-    list_endpoints(exporter, *stats);
-    forwards_.add(exporter, *stats);
-    breakers_[exporter.name] = std::make_unique<Breaker>();
-    for (const Signal signal : kSignals) {
-      if (!reads(config_, signal, exporter.name)) continue;
-      const PipelineConfig* const pipeline = pipeline_of(config_, signal, exporter.name);
-      const std::size_t index = index_of(signal);
-      DrainOptions options{signal, exporter.name, exporter.batch.value_or(pipeline->batch),
-                           exporter.retry};
-      drains_.push_back(
-          std::make_unique<Drain>(std::move(options), logs_[index]->reader(exporter.name),
-                                  make_exporter(exporter, signal, stats.get()),
-                                  *breakers_[exporter.name], stats->signals[index]));
-    }
-  }
-}
-
-ReceiverStats& Agent::receiver_stats(const std::string& receiver, const std::string& transport) {
-  auto& stats = telemetry_.receivers.emplace_back(std::make_unique<ReceiverStats>());
-  stats->receiver = receiver;
-  stats->transport = transport;
-  return *stats;
-}
-
-void Agent::start_import() {
-  const ImportConfig& config = config_.buffer.import;
-  if (config.directories == decltype(config.directories){}) return;
-  std::array<ImportTarget, kSignalCount> targets;
+ImportTargets Agent::import_targets(const SignalLogs& logs) const {
+  ImportTargets targets;
   for (const Signal signal : kSignals) {
     const LogOptions& options = config_.buffer.logs[index_of(signal)];
-    targets[index_of(signal)] = {signal, log_pointers_[index_of(signal)], options.folder_bytes_max,
+    targets[index_of(signal)] = {signal, logs[index_of(signal)], options.folder_bytes_max,
                                  options.quarantine_bytes_max,
                                  options.durability == Durability::batch};
   }
-  import_ = std::make_unique<DirectoryImport>(
-      config, targets, receiver_stats("disk_buffer", "import"), telemetry_.imports, budget_);
-  import_->start();
+  return targets;
 }
 
-Status Agent::start_receivers() {
-  for (const OtlpReceiverConfig& receiver : config_.receivers) {
-    SignalLogs logs{};  // of the pipelines that name this receiver
-    for (const PipelineConfig& pipeline : config_.pipelines) {
-      const auto& names = pipeline.receivers;
-      if (std::find(names.begin(), names.end(), receiver.name) == names.end()) continue;
-      if (!is_stored(config_, pipeline)) continue;
-      logs[index_of(pipeline.signal)] = log_pointers_[index_of(pipeline.signal)];
-    }
-    if (receiver.grpc) {
-      auto started =
-          GrpcReceiver::start(*receiver.grpc, logs, receiver_stats(receiver.name, "grpc"), budget_,
-                              forwards_.from(receiver.name));
-      if (!started) return started.error();
-      grpc_.push_back(std::move(*started));
-      log(LogLevel::info, "receiving OTLP/gRPC",
-          {{"receiver", receiver.name},
-           {"endpoint", receiver.grpc->endpoint},
-           {"port", grpc_.back()->port()}});
-    }
-    if (receiver.http) {
-      auto started =
-          HttpReceiver::start(*receiver.http, logs, receiver_stats(receiver.name, "http"), budget_,
-                              forwards_.from(receiver.name));
-      if (!started) {
-        return Error{started.error().code,
-                     "OTLP/HTTP (receiver " + receiver.name + "): " + started.error().message};
-      }
-      http_.push_back(std::move(*started));
-      log(LogLevel::info, "receiving OTLP/HTTP",
-          {{"receiver", receiver.name},
-           {"endpoint", receiver.http->endpoint},
-           {"port", http_.back()->port()}});
-    }
+void Agent::start_import(const SignalLogs& logs) {
+  const ImportConfig& config = config_.buffer.import;
+  if (config.directories == decltype(config.directories){}) return;
+  import_targets_ = import_targets(logs);
+  ReceiverStats& stats = receivers_.stats_of("disk_buffer", kImportTransport);
+  {
+    std::lock_guard lock(telemetry_.mutex);
+    import_ = std::make_unique<DirectoryImport>(config, import_targets_, stats, telemetry_.imports,
+                                                budget_);
   }
-  return {};
+  import_->start();
 }
 
 Status Agent::start_ports() {
@@ -251,23 +187,15 @@ void Agent::stop() {
   forwards_.finish();
   {
     // All at once: none goes on taking requests while another one waits for its clients.
-    std::vector<std::jthread> stops;
-    if (import_ != nullptr) stops.emplace_back([&] { import_->stop(); });
-    for (auto& receiver : grpc_) stops.emplace_back([&] { receiver->stop(kReceiverGrace); });
-    for (auto& receiver : http_) stops.emplace_back([&] { receiver->stop(kReceiverGrace); });
+    const std::jthread receivers([this] { receivers_.stop(kReceiverGrace); });
+    if (import_ != nullptr) import_->stop();
   }
   import_.reset();
-  grpc_.clear();
-  http_.clear();
   forwards_.clear();
   // While the upstream takes data, what is here goes out: nothing is cut off and sent twice.
   let_drains_finish();
-  for (auto& drain : drains_) drain->request_stop();
-  drains_.clear();
-  if (upkeep_.joinable()) {
-    upkeep_.request_stop();
-    upkeep_.join();
-  }
+  flows_.stop();
+  upkeep_.stop();
   // The ports show the counters until the end, but not longer than the logs live.
   if (health_ != nullptr) health_->stop();
   health_.reset();
@@ -279,9 +207,10 @@ void Agent::stop() {
   lock_.reset();
 }
 
-bool Agent::is_live(std::chrono::milliseconds limit) const {
-  const std::int64_t since = upkeep_busy_since_ns_;
-  return since == 0 || system_clock().steady_ns() - since < limit.count() * kNsPerMs;
+SignalLogs pointers_to(const std::array<std::unique_ptr<Log>, kSignalCount>& logs) {
+  SignalLogs pointers{};
+  for (std::size_t i = 0; i < kSignalCount; ++i) pointers[i] = logs[i].get();
+  return pointers;
 }
 
 }  // namespace holdfast

@@ -153,10 +153,13 @@ void add_quarantine_commands(CLI::App& app, Parsing& parsing) {
 
 void add_commands(CLI::App& app, Parsing& parsing) {
   app.set_version_flag("--version", "holdfast version " HOLDFAST_VERSION);
-  add_config_options(app, parsing);
   app.require_subcommand(0, 1);
-  add_config_options(*add_command(app, "run", "Run the agent (the default)", Command::run, parsing),
-                     parsing);
+  for (CLI::App* const run :
+       {&app, add_command(app, "run", "Run the agent (the default)", Command::run, parsing)}) {
+    add_config_options(*run, parsing);
+    run->add_flag("--watch-config", parsing.line.watch_config,
+                  "Reload when the configuration's files change, as on SIGHUP");
+  }
   add_config_options(
       *add_command(app, "validate", "Check the configuration", Command::validate, parsing),
       parsing);

@@ -36,6 +36,7 @@ enum class Command : std::uint8_t {
 struct CommandLine {
   Command command = Command::run;
   ConfigSources sources;
+  bool watch_config = false;
   SinkOptions sink;
 
   // Of the tools.

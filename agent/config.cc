@@ -35,6 +35,7 @@ std::variant<Config, std::vector<Diagnostic>> load_config(const ConfigSources& s
   if (!expand_tree(*root, findings)) return findings.errors();
   Config config = read_config(*root, findings);
   if (!findings.ok()) return findings.errors();
+  config.files = findings.files();
   config.warnings = findings.warnings();
   return config;
 }

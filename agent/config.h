@@ -142,6 +142,8 @@ struct PipelineConfig {
   std::vector<std::string> receivers;
   std::vector<std::string> exporters;
   BatchConfig batch;
+
+  bool operator==(const PipelineConfig&) const = default;
 };
 
 struct HealthConfig : HttpServerConfig {

@@ -162,6 +162,7 @@ class Expander {
   }
 
   std::string file(const std::string& path) {
+    findings_.note_file(path);
     Result<std::string> text = read_config_file(path);
     if (!text) {
       fail(fmt::format("file {} {}", quoted(path), text.error().message));

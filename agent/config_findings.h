@@ -4,6 +4,7 @@
 // Owned by load_config() for one run. Single-threaded.
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,10 @@ class Findings {
   void error(const Place& place, std::string key, std::string message, std::string hint = {});
   void warning(const Place& place, std::string key, std::string message);
 
+  /// A file that the configuration is made of, whether it could be read or not.
+  void note_file(const std::string& path) { files_.insert(path); }
+  std::vector<std::string> files() const { return {files_.begin(), files_.end()}; }
+
   bool ok() const { return errors_.empty(); }
   /// So many errors that nobody reads a further one.
   bool full() const { return errors_.size() >= kErrorsMax; }
@@ -47,6 +52,7 @@ class Findings {
   static std::vector<Finding> in_order(std::vector<Finding> findings);
 
   std::vector<std::string> sources_;
+  std::set<std::string> files_;
   std::vector<Finding> errors_;
   std::size_t errors_left_out_ = 0;
   std::vector<Finding> warnings_;

@@ -97,6 +97,7 @@ std::optional<Node> read_source(const std::string& source, Findings& findings) {
                    "supported: a path, file:, env:, yaml:");
     return std::nullopt;
   }
+  findings.note_file(uri.rest);
   const int index = findings.add_source(uri.rest);
   const Result<std::string> text = read_config_file(uri.rest);
   if (!text) {

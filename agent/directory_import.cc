@@ -14,10 +14,20 @@ constexpr std::int64_t kPauseMaxNs = 5 * kNsPerSecond;
 constexpr std::int64_t kBusyPauseNs = 100 * kNsPerMs;
 constexpr std::int64_t kLookWithoutWatchNs = 30 * kNsPerSecond;
 
+ImportDirectoryStats& stats_of(const std::string& path, Signal signal,
+                               std::vector<std::unique_ptr<ImportDirectoryStats>>& directories) {
+  for (const auto& stats : directories) {
+    if (stats->directory == path && stats->signal == signal) return *stats;
+  }
+  auto& stats = *directories.emplace_back(std::make_unique<ImportDirectoryStats>());
+  stats.directory = path;
+  stats.signal = signal;
+  return stats;
+}
+
 }  // namespace
 
-DirectoryImport::DirectoryImport(const ImportConfig& config,
-                                 const std::array<ImportTarget, kSignalCount>& targets,
+DirectoryImport::DirectoryImport(const ImportConfig& config, const ImportTargets& targets,
                                  ReceiverStats& receiver,
                                  std::vector<std::unique_ptr<ImportDirectoryStats>>& directories,
                                  ByteBudget& budget, const Clock& clock)
@@ -33,9 +43,7 @@ DirectoryImport::DirectoryImport(const ImportConfig& config,
             {{"directory", path}, {"signal", name_of(signal)}});
         continue;
       }
-      auto& stats = *directories.emplace_back(std::make_unique<ImportDirectoryStats>());
-      stats.directory = path;
-      stats.signal = signal;
+      ImportDirectoryStats& stats = stats_of(path, signal, directories);
       lane.directories.emplace_back(stats, clock_);
       paths_.push_back(path);
       log(LogLevel::info, "importing a directory",

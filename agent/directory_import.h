@@ -24,10 +24,9 @@ namespace holdfast {
 
 class DirectoryImport {
  public:
-  /// `targets` by signal; one without a log is not imported. `receiver` and `budget` must outlive
-  /// it, and so must what is added to `directories`, which are not changed later.
-  DirectoryImport(const ImportConfig& config, const std::array<ImportTarget, kSignalCount>& targets,
-                  ReceiverStats& receiver,
+  /// A signal without a log is not imported. `receiver` and `budget` must outlive it, and so must
+  /// its entries of `directories`: those that are not there are added here, and not later.
+  DirectoryImport(const ImportConfig& config, const ImportTargets& targets, ReceiverStats& receiver,
                   std::vector<std::unique_ptr<ImportDirectoryStats>>& directories,
                   ByteBudget& budget, const Clock& clock = system_clock());
   ~DirectoryImport() { stop(); }
@@ -55,7 +54,7 @@ class DirectoryImport {
   const Clock& clock_;
   std::vector<std::string> paths_;
   std::vector<Lane> lanes_;
-  DirectoryWatch watch_;
+  DirectoryWatch watch_{is_all_digits};
   std::jthread thread_;
 };
 

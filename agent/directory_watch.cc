@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <ctime>
 #include <filesystem>
+#include <utility>
 
 #include "buffer/clock.h"
 
@@ -29,8 +30,9 @@ bool is_all_digits(const std::string& name) {
   return !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
 }
 
-DirectoryWatch::DirectoryWatch()
-    : events_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
+DirectoryWatch::DirectoryWatch(NameFilter matters)
+    : matters_(std::move(matters)),
+      events_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
       called_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
 
 DirectoryWatch::~DirectoryWatch() {
@@ -120,7 +122,7 @@ bool DirectoryWatch::read_events() {
         // IN_IGNORED of a watch that was given up is no news.
         matters |= watch != watches_.end() || (event->mask & IN_Q_OVERFLOW) != 0;
       } else if (watch != watches_.end()) {
-        matters |= is_all_digits(name) || watch->second.contains(name);
+        matters |= matters_(name) || watch->second.contains(name);
       }
     }
   }

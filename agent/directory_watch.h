@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -16,7 +17,9 @@ namespace holdfast {
 
 class DirectoryWatch {
  public:
-  DirectoryWatch();
+  using NameFilter = std::function<bool(const std::string& name)>;
+  /// Of files in the directories only those that `matters` says yes to are told.
+  explicit DirectoryWatch(NameFilter matters);
   ~DirectoryWatch();
   DirectoryWatch(const DirectoryWatch&) = delete;
   DirectoryWatch& operator=(const DirectoryWatch&) = delete;
@@ -33,8 +36,7 @@ class DirectoryWatch {
   void wake();
 
  private:
-  /// What is looked for in a directory that is watched for one below it; empty: file names of
-  /// digits alone.
+  /// What is looked for in a directory that is watched for one below it; empty: nothing but files.
   using Awaited = std::set<std::string>;
   enum class Added : std::uint8_t { yes, missing, failed };
 
@@ -43,6 +45,7 @@ class DirectoryWatch {
   bool read_events();
   Woken settle();
 
+  const NameFilter matters_;
   int events_ = -1;
   int called_ = -1;
   std::map<int, Awaited> watches_;  // by watch descriptor

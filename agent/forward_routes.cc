@@ -22,7 +22,7 @@ void ForwardRoutes::add(const ExporterConfig& exporter, ExporterStats& stats) {
   }
   ForwarderOptions options{
       exporter.name, exporter.retry, exporter.consumers,
-      [&exporter, &stats](Signal signal) { return make_exporter(exporter, signal, &stats); }};
+      [exporter, &stats](Signal signal) { return make_exporter(exporter, signal, &stats); }};
   forwarders_[exporter.name] = std::make_unique<Forwarder>(std::move(options), budget_, stats);
 }
 

@@ -17,9 +17,7 @@
 #include <vector>
 
 #include "agent/grpc_receiver_body.h"
-#include "agent/grpc_receiver_call.h"
-#include "agent/grpc_receiver_clients.h"
-#include "agent/grpc_receiver_server.h"
+#include "agent/grpc_receiver_calls_impl.h"
 #include "agent/logging.h"
 #include "agent/rpc_status.h"
 
@@ -39,92 +37,17 @@ constexpr std::size_t kCommitBytes = 1 << 20;
 // A poll without patience looks at the sockets once; what is about to arrive joins the commit.
 constexpr int kPollsBeforeCommit = 4;
 constexpr std::size_t kScratchBytesKept = 1 << 20;
-constexpr std::size_t kQuotaBytesMin = 64 << 20;
 constexpr std::chrono::seconds kRetryDelay{1};
 
+using Calls = GrpcCallsImpl;
 using Call = GrpcCall;
 
-/// An Export*ServiceResponse; a partial_success is always there, as the Collector sends it.
-grpc::ByteBuffer response_message(const ForwardAnswer& answer) {
+}  // namespace
+
+grpc::ByteBuffer Calls::response_message(const ForwardAnswer& answer) {
   const grpc::Slice slice(encode_export_response(answer.rejected_items, answer.message));
   return grpc::ByteBuffer(&slice, 1);
 }
-
-class Calls final : public GrpcCalls {
- public:
-  Calls(const GrpcReceiverConfig& config, Settings settings, ReceiverStats& stats,
-        ByteBudget& budget, SignalForwarders forwarders)
-      : message_bytes_max_(config.recv_message_bytes_max),
-        authenticator_(std::move(settings.authenticator)),
-        stats_(stats),
-        budget_(budget),
-        forwarders_(std::move(forwarders)),
-        notices_ends_(forwarded_signals(forwarders_) != decltype(forwarded_signals({})){}),
-        batch_(settings.logs, config.source, forwarded_signals(forwarders_)),
-        success_(response_message({})) {}
-  ~Calls() override { stop(std::chrono::milliseconds(0)); }
-
-  Status start(const GrpcReceiverConfig& config) {
-    Result<GrpcServer> started = start_grpc_server(config, service_, quota_bytes());
-    if (!started.ok()) return started.error();
-    grpc_ = std::move(*started);
-    thread_ = std::jthread([this] { run(); });
-    return {};
-  }
-
-  void serve(int fd, int listener_fd) override;
-  bool has_clients() const override { return clients_.any_open(); }
-  void change(Settings settings) override;
-  void follow_budget() override { grpc_.quota->Resize(quota_bytes()); }
-  void stop(std::chrono::milliseconds grace) override;
-
- private:
-  std::size_t quota_bytes() const { return std::max(2 * budget_.limit(), kQuotaBytesMin); }
-
-  // All below on the receiver's thread.
-  void run() noexcept;
-  bool next_event();
-  void on_event(Call& call, bool ok);
-  void on_end(Call& call);
-  void on_matched(Call& call);
-  std::optional<std::string> refuse_stranger(const Call& call);
-  void on_message(Call& call);
-  std::optional<std::string_view> contiguous(grpc::ByteBuffer& message);
-  void arm();
-  bool may_arm() const;
-  void give_up_oldest();
-  void answer(Call& call, const IngestResult& result);
-  void forward(Call& call, ForwardRequest request);
-  void answer_forwarded(Call& call);
-  void succeed(Call& call, const grpc::ByteBuffer& response);
-  void finish(Call& call, int code, const std::string& message,
-              std::optional<std::chrono::seconds> retry = std::nullopt);
-  void finished(Call& call);
-
-  const std::size_t message_bytes_max_;
-  std::unique_ptr<Authenticator> authenticator_;
-  ReceiverStats& stats_;
-  ByteBudget& budget_;
-  grpc::AsyncGenericService service_;
-  GrpcServer grpc_;
-  const SignalForwarders forwarders_;
-  const bool notices_ends_;  // of calls, so that a client's takes its forwarded request along
-  IngestBatch batch_;
-  const grpc::ByteBuffer success_;  // not static: a slice must go before gRPC's own globals
-  std::list<Call> armed_;
-  std::list<Call> under_way_;  // in the order in which they came
-  std::size_t reading_ = 0;
-  int idle_polls_ = 0;
-  std::vector<grpc::Slice> slices_;
-  std::string joined_;
-  std::string inflated_;
-  GrpcClients clients_;
-  std::function<void()> change_;  // its address is the tag of its alarm
-  std::atomic<bool> stopping_{false};
-  std::latch drained_{1};
-  std::once_flag stopped_;
-  std::jthread thread_;
-};
 
 void Calls::serve(int fd, int listener_fd) {
   clients_.add(fd);
@@ -416,8 +339,6 @@ void Calls::finished(Call& call) {
   if (call.has_end && !std::exchange(call.one_is_over, true)) return;
   under_way_.erase(call.self);
 }
-
-}  // namespace
 
 Result<std::unique_ptr<GrpcCalls>> GrpcCalls::start(const GrpcReceiverConfig& config,
                                                     Settings settings, ReceiverStats& stats,

@@ -138,10 +138,7 @@ void add_headers(HttpResponse& response, const HealthConfig& config) {
   response.headers.insert(response.headers.end(), headers.begin(), headers.end());
 }
 
-}  // namespace
-
-Result<std::unique_ptr<HealthPort>> HealthPort::start(const HealthConfig& config,
-                                                      const Telemetry& telemetry) {
+HttpServer::Handlers handlers_for(const HealthConfig& config, const Telemetry& telemetry) {
   HttpServer::Handlers handlers;
   handlers.head = [config](const HttpRequest& head) {
     std::unique_ptr<HttpResponse> response = refusal_of(head, config);
@@ -153,12 +150,26 @@ Result<std::unique_ptr<HealthPort>> HealthPort::start(const HealthConfig& config
     add_headers(response, config);
     reply.send(std::move(response));
   };
-  auto server = HttpServer::start(options_for(config), std::move(handlers));
-  if (!server) return server.error();
-  return std::unique_ptr<HealthPort>(new HealthPort(std::move(*server)));
+  return handlers;
 }
 
-HealthPort::HealthPort(std::unique_ptr<HttpServer> server) : server_(std::move(server)) {}
+}  // namespace
+
+Result<std::unique_ptr<HealthPort>> HealthPort::start(const HealthConfig& config,
+                                                      const Telemetry& telemetry,
+                                                      const HeldSockets& held) {
+  auto server = HttpServer::start(options_for(config), handlers_for(config, telemetry), held);
+  if (!server) return server.error();
+  return std::unique_ptr<HealthPort>(new HealthPort(std::move(*server), telemetry));
+}
+
+HealthPort::HealthPort(std::unique_ptr<HttpServer> server, const Telemetry& telemetry)
+    : server_(std::move(server)), telemetry_(telemetry) {}
+
+Result<std::function<void()>> HealthPort::prepare(const HealthConfig& config,
+                                                  const HeldSockets& held) {
+  return server_->prepare(options_for(config), handlers_for(config, telemetry_), held, {});
+}
 
 HealthPort::~HealthPort() { stop(); }
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,11 @@
 
 namespace holdfast {
 
-/// All that is shown; owned by the agent, outlives the ports. The vectors do not change after
-/// start.
+/// All that is shown; owned by the agent, outlives the ports.
 struct Telemetry {
+  /// A reload changes what is below alone, others read it shared. What does not say otherwise is
+  /// read and changed by the agent's thread without it.
+  mutable std::shared_mutex mutex;
   std::vector<std::unique_ptr<ReceiverStats>> receivers;
   std::vector<std::unique_ptr<ExporterStats>> exporters;
   std::vector<std::unique_ptr<ImportDirectoryStats>> imports;
@@ -38,6 +41,7 @@ struct Telemetry {
   std::int64_t start_steady_ns = clock->steady_ns();  // for the uptime: no NTP step moves it
   std::atomic<bool> ready{false};
   Attributes resource;  // of all that the agent tells of itself
+  ConfigurationStats configuration;
 };
 
 /// All metrics, as they are now. Any thread.
@@ -54,15 +58,21 @@ class HealthPort {
  public:
   /// `telemetry` must outlive it.
   static Result<std::unique_ptr<HealthPort>> start(const HealthConfig& config,
-                                                   const Telemetry& telemetry);
+                                                   const Telemetry& telemetry,
+                                                   const HeldSockets& held = {});
   ~HealthPort();
   std::uint16_t port() const;
+  HeldSockets sockets() const { return server_->sockets(); }
+
+  /// As HttpServer::prepare().
+  Result<std::function<void()>> prepare(const HealthConfig& config, const HeldSockets& held);
   /// Idempotent.
   void stop();
 
  private:
-  explicit HealthPort(std::unique_ptr<HttpServer> server);
+  HealthPort(std::unique_ptr<HttpServer> server, const Telemetry& telemetry);
   std::unique_ptr<HttpServer> server_;
+  const Telemetry& telemetry_;
 };
 
 /// The Collector's own metrics listener (a `pull` reader): /metrics alone.

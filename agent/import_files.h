@@ -5,6 +5,7 @@
 // that far: one group of files, or one large file. Used by the import's thread alone.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -30,7 +31,10 @@ struct ImportTarget {
   std::uint64_t folder_bytes_max = 0;      // max_folder_size of the log
   std::uint64_t quarantine_bytes_max = 0;  // set aside in it
   bool sync_directories = true;            // durability batch: what is deleted stays deleted
+
+  bool operator==(const ImportTarget&) const = default;
 };
+using ImportTargets = std::array<ImportTarget, kSignalCount>;  // by signal
 
 class FileImport {
  public:

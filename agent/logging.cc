@@ -5,6 +5,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <memory>
+#include <mutex>
+#include <shared_mutex>
 
 #include "agent/log_text.h"
 #include "agent/log_thinning.h"
@@ -61,6 +63,7 @@ class Output {
   }
 
   void configure(std::string_view level, bool json) {
+    std::lock_guard lock(mutex_);
     json_ = json;
     logger_.set_level(level == "debug"   ? spdlog::level::debug
                       : level == "warn"  ? spdlog::level::warn
@@ -76,6 +79,7 @@ class Output {
 
   void write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
     const spdlog::level::level_enum at = spdlog_level(level);
+    const std::shared_lock lock(mutex_);  // a line is written in the form in which it was made
     if (!logger_.should_log(at)) return;
     std::uint64_t held_back = 0;
     if (level == LogLevel::warn || level == LogLevel::error) {
@@ -89,9 +93,10 @@ class Output {
   }
 
  private:
-  /// What is said of one signal or exporter does not hold back the same of another.
+  /// What is said of one signal, exporter, reload or key does not hold back the same of another.
   static bool names_the_source(std::string_view field) {
-    return field == "signal" || field == "exporter" || field == "receiver";
+    return field == "signal" || field == "exporter" || field == "receiver" || field == "reload" ||
+           field == "warning";
   }
 
   static std::string key_of(std::string_view message, std::initializer_list<LogField> fields) {
@@ -131,6 +136,7 @@ class Output {
     return line;
   }
 
+  std::shared_mutex mutex_;
   spdlog::logger logger_;
   bool json_ = false;
   LogThinning thinning_;

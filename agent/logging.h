@@ -29,7 +29,7 @@ struct LogField {
   LogField(std::string_view k, T v) : key(k), value(std::to_string(v)), quoted(false) {}
 };
 
-/// `level` as in service.telemetry.logs. Call before any thread starts.
+/// `level` as in service.telemetry.logs. Thread-safe.
 void configure_logging(std::string_view level, bool json);
 
 /// Messages are constant sentences; what varies goes into fields, so that repetition is seen.

@@ -3,10 +3,12 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <ctime>
 #include <iostream>
 #include <stop_token>
 #include <string>
@@ -18,6 +20,7 @@
 #include "agent/buffer_tool_context.h"
 #include "agent/command_line.h"
 #include "agent/config.h"
+#include "agent/config_reload.h"
 #include "agent/logging.h"
 #include "agent/sink.h"
 
@@ -60,7 +63,16 @@ int wait_for_signal(const sigset_t& set, std::chrono::microseconds timeout) {
   return number > 0 ? number : 0;
 }
 
-void wait_for_end(const sigset_t& set, const Agent& agent) {
+/// Until READY=1 follows, systemd takes the agent for one that reloads (sd_notify(3)).
+void notify_reloading() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const std::int64_t us = now.tv_sec * 1'000'000LL + now.tv_nsec / 1000;
+  const std::string text = "RELOADING=1\nMONOTONIC_USEC=" + std::to_string(us);
+  sd_notify(0, text.c_str());
+}
+
+void wait_for_end(const sigset_t& set, const Agent& agent, ConfigReload& reload) {
   std::uint64_t watchdog_us = 0;
   const bool watched = sd_watchdog_enabled(0, &watchdog_us) > 0;
   const std::chrono::microseconds period(watched ? watchdog_us / 3 : 3'600'000'000ULL);
@@ -68,19 +80,20 @@ void wait_for_end(const sigset_t& set, const Agent& agent) {
     const int number = wait_for_signal(set, period);
     if (number == SIGTERM || number == SIGINT) return;
     if (number == SIGHUP) {
-      log(LogLevel::warn,
-          "SIGHUP: this version does not reload, restart it for a new configuration");
+      notify_reloading();
+      reload.run();
+      sd_notify(0, "READY=1");
     }
     const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(period * 3);
     if (watched && agent.is_live(limit)) sd_notify(0, "WATCHDOG=1");
   }
 }
 
-int run(const ConfigSources& sources) {
+int run(const CommandLine& line) {
   // Two arenas: with one for each thread, memory at rest is several times what is in use.
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_TRIM_THRESHOLD, 1 << 20);
-  auto loaded = load_config(sources);
+  auto loaded = load_config(line.sources);
   if (const auto* diagnostics = std::get_if<std::vector<Diagnostic>>(&loaded)) {
     return print_diagnostics(*diagnostics);
   }
@@ -98,13 +111,15 @@ int run(const ConfigSources& sources) {
     return kExitFailure;
   }
   Agent agent(std::move(config));
+  ConfigReload reload(line.sources, agent);
+  if (line.watch_config) reload.watch([] { kill(getpid(), SIGHUP); });  // waits for the start's end
   if (Status started = agent.start(); !started) {
     log(LogLevel::error, "holdfast cannot start", {{"error", started.error().message}});
     return kExitFailure;
   }
   log(LogLevel::info, "everything is ready");
   sd_notify(0, "READY=1");
-  wait_for_end(signals, agent);
+  wait_for_end(signals, agent, reload);
   sd_notify(0, "STOPPING=1");
   log(LogLevel::info, "stopping");
   agent.stop();
@@ -188,7 +203,7 @@ int main_checked(int argc, char** argv) {
   }
   if (line.command == Command::validate) return validate(line.sources);
   if (line.command == Command::print_config) return show_config(line.sources);
-  return run(line.sources);
+  return run(line);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Our own metrics, holdfast_*. For each signal and exporter, in items and since the start:
 // accepted + recovered = delivered + stored + dropped + quarantined.
 #include <algorithm>
+#include <mutex>
 
 #include "agent/health.h"
 #include "agent/metrics_collector.h"
@@ -297,9 +298,22 @@ void add_agent(const Telemetry& telemetry, const StatusSnapshot& snapshot,
   families.sample({{"version", HOLDFAST_VERSION}}, std::uint64_t{1});
 }
 
+void add_configuration(const ConfigurationStats& configuration, MetricFamilies& families) {
+  families.counter({"holdfast_config_reloads_total", "Reloads of the configuration, by result."});
+  families.sample({{"result", "taken"}}, std::uint64_t{configuration.taken});
+  families.sample({{"result", "refused"}}, std::uint64_t{configuration.refused});
+  families.gauge({"holdfast_config_last_reload_successful",
+                  "0 after a reload that was refused: the configuration before it is in force."});
+  families.sample({}, std::uint64_t{configuration.last_error.text().empty()});
+  families.gauge({"holdfast_config_last_reload_success_timestamp_seconds",
+                  "Unix time at which the configuration in force was read."});
+  families.sample({}, seconds(configuration.loaded_unix_ns));
+}
+
 }  // namespace
 
 MetricFamilies collect_metrics(const Telemetry& telemetry) {
+  const std::shared_lock lock(telemetry.mutex);
   const StatusSnapshot snapshot = take_snapshot(telemetry);
   MetricFamilies families;
   add_collector_metrics(telemetry, snapshot, families);
@@ -312,11 +326,14 @@ MetricFamilies collect_metrics(const Telemetry& telemetry) {
   add_oldest(snapshot, families);
   add_upstreams(snapshot, families);
   add_agent(telemetry, snapshot, families);
+  add_configuration(telemetry.configuration, families);
   return families;
 }
 
 std::string render_metrics(const Telemetry& telemetry, const PrometheusStyle& style) {
-  return prometheus_text(collect_metrics(telemetry).families(), style, telemetry.resource);
+  MetricFamilies metrics = collect_metrics(telemetry);
+  const std::shared_lock lock(telemetry.mutex);
+  return prometheus_text(metrics.families(), style, telemetry.resource);
 }
 
 }  // namespace holdfast

@@ -1,7 +1,6 @@
 // What passes through the agent, counted where it passes; read by /metrics and /status.
 //
-// Thread safety: relaxed atomics, texts under a lock of their own; made at start, then never
-// resized.
+// Thread safety: relaxed atomics, texts under a lock of their own.
 #pragma once
 
 #include <array>
@@ -93,6 +92,15 @@ struct ExporterSignalStats {
   std::atomic<std::int64_t> retry_at_unix_ns{0};  // 0: none is waiting
   LastError last_error;
   std::vector<std::unique_ptr<EndpointStats>> endpoints;  // if there are several
+};
+
+/// The configuration that is in force, and what became of the last reload.
+struct ConfigurationStats {
+  std::atomic<std::int64_t> loaded_unix_ns{0};       // of the one in force
+  std::atomic<std::int64_t> last_reload_unix_ns{0};  // 0: none so far
+  Counter taken{0};                                  // reloads
+  Counter refused{0};
+  LastError last_error;  // why the last reload was refused; "": it was not
 };
 
 struct ExporterStats {

@@ -1,5 +1,6 @@
 // The JSON of /status. Keys are a promise: they are added, not renamed.
 #include <algorithm>
+#include <mutex>
 
 #include "agent/health.h"
 #include "agent/json_writer.h"
@@ -72,6 +73,19 @@ void write_disk(JsonWriter& json, const StatusSnapshot& snapshot, const Telemetr
   }
   json.key("floor_bytes").number(telemetry.free_bytes_min);
   json.key("nearly_full").boolean(snapshot.disk_nearly_full);
+  json.end_object();
+}
+
+void write_configuration(JsonWriter& json, const ConfigurationStats& configuration) {
+  const std::int64_t last_unix_ns = configuration.last_reload_unix_ns;
+  const std::string error = configuration.last_error.text();
+  json.key("configuration").begin_object();
+  write_moment(json, "loaded_at", configuration.loaded_unix_ns);
+  write_moment(json, "last_reload", last_unix_ns);
+  json.key("last_result").string(last_unix_ns == 0 ? "none" : error.empty() ? "taken" : "refused");
+  json.key("last_error").string(error);
+  json.key("reloads_taken").number(value_of(configuration.taken));
+  json.key("reloads_refused").number(value_of(configuration.refused));
   json.end_object();
 }
 
@@ -215,6 +229,7 @@ void write_log(JsonWriter& json, const SignalSnapshot& signal) {
 }  // namespace
 
 std::string render_status(const Telemetry& telemetry) {
+  const std::shared_lock lock(telemetry.mutex);
   const StatusSnapshot snapshot = take_snapshot(telemetry);
   JsonWriter json;
   json.begin_object();
@@ -225,6 +240,7 @@ std::string render_status(const Telemetry& telemetry) {
   json.key("ready").boolean(telemetry.ready.load(std::memory_order_relaxed));
   json.key("health").string(snapshot.reasons.empty() ? "ok" : "degraded");
   write_reasons(json, snapshot.reasons);
+  write_configuration(json, telemetry.configuration);
   write_disk(json, snapshot, telemetry);
   write_process(json, snapshot, telemetry);
   write_receivers(json, telemetry);

@@ -94,6 +94,9 @@ std::vector<DegradedReason> judge(const StatusSnapshot& snapshot, const Telemetr
                            " bytes are free, the floor is " +
                            std::to_string(telemetry.free_bytes_min)});
   }
+  if (std::string error = telemetry.configuration.last_error.text(); !error.empty()) {
+    reasons.push_back({"configuration_refused", std::nullopt, "", std::move(error)});
+  }
   for (const SignalSnapshot& signal : snapshot.signals) {
     for (const FlowSnapshot& flow : signal.flows) judge_flow(signal, flow, reasons);
     judge_log(signal, reasons);

@@ -44,9 +44,10 @@ struct DegradedReason {
   std::string exporter;  // "" when it concerns none in particular
   std::string detail;    // a sentence for people
 };
-inline constexpr std::array<std::string_view, 8> kDegradedCodes{
-    "upstream_down", "upstream_refuses", "disk_nearly_full", "buffer_full",
-    "data_dropped",  "data_quarantined", "write_errors",     "unknown_version"};
+inline constexpr std::array<std::string_view, 9> kDegradedCodes{
+    "upstream_down", "upstream_refuses", "disk_nearly_full",
+    "buffer_full",   "data_dropped",     "data_quarantined",
+    "write_errors",  "unknown_version",  "configuration_refused"};
 
 /// The reason of ExporterSignalStats::dropped, beside the log's own: a bad request for which the
 /// quarantine had no room.
@@ -62,6 +63,7 @@ struct StatusSnapshot {
   std::vector<DegradedReason> reasons;  // empty: all is well
 };
 
+/// With telemetry.mutex held shared, for as long as the snapshot is used.
 StatusSnapshot take_snapshot(const Telemetry& telemetry);
 
 }  // namespace holdfast

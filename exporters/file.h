@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "exporters/exporter.h"
 
@@ -26,6 +27,8 @@ struct FileRotation {
   std::uint64_t days_max = 0;              // of 24 h, by the time in the name; 0: for ever
   std::uint64_t backups_max = 100;         // closed files that are kept; 0: all
   bool local_time = false;                 // in the names; else UTC
+
+  bool operator==(const FileRotation&) const = default;
 };
 
 struct FileOptions {
@@ -37,6 +40,14 @@ struct FileOptions {
   bool create_directory = false;
   unsigned directory_permissions = 0755;
   std::function<std::chrono::system_clock::time_point()> now = std::chrono::system_clock::now;
+
+  /// The clock is no setting.
+  bool operator==(const FileOptions& other) const {
+    return std::tie(path, append, encoding, zstd, rotation, create_directory,
+                    directory_permissions) ==
+           std::tie(other.path, other.append, other.encoding, other.zstd, other.rotation,
+                    other.create_directory, other.directory_permissions);
+  }
 };
 
 /// One file in the hands of all who write to it. Thread-safe.

@@ -64,6 +64,7 @@ class Agent:
         self.log_file = self.directory / "agent.log"
         self.process = None
         self.prefix = []
+        self.arguments = []
         pipeline = {"receivers": ["otlp"], "exporters": ["otlp_http"]}
         document = {
             "receivers": {"otlp": {"protocols": {
@@ -101,7 +102,7 @@ class Agent:
     def spawn(self):
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [*self.prefix, BINARY, "--config", self.config_file], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                [*self.prefix, BINARY, "--config", self.config_file, *self.arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def start(self, timeout=20):
         self.spawn()
@@ -124,6 +125,36 @@ class Agent:
         if self.process.poll() is None:
             self.terminate()
         return self.process.wait(timeout)
+
+    # ---- configuration ----
+    def document(self):
+        return json.loads(self.config_file.read_text())
+
+    def write_config(self, text):
+        """All at once, as by an editor that renames."""
+        beside = self.config_file.with_suffix(".new")
+        beside.write_text(text if isinstance(text, str) else json.dumps(text, indent=2))
+        beside.rename(self.config_file)
+
+    def await_reload(self, before, timeout=20):
+        """The `configuration` of /status after a reload more than in `before`."""
+
+        def count(configuration):
+            return configuration["reloads_taken"] + configuration["reloads_refused"]
+
+        def reloaded():
+            configuration = self.status()["configuration"]
+            return configuration if count(configuration) > count(before) else None
+
+        return wait_until(reloaded, timeout, "a reload")
+
+    def reload(self, config=None, timeout=20):
+        """SIGHUP with this configuration; returns the `configuration` of /status after it."""
+        before = self.status()["configuration"]
+        if config is not None:
+            self.write_config(config)
+        self.process.send_signal(signal.SIGHUP)
+        return self.await_reload(before, timeout)
 
     def kill(self):
         self.process.kill()

@@ -23,7 +23,7 @@ class DirectoryWatchTest : public testing::Test {
   void write(const std::string& name) const { std::ofstream(at(name)) << "x"; }
 
   TempDirectory temp;
-  DirectoryWatch watch;
+  DirectoryWatch watch{is_all_digits};
 };
 
 TEST_F(DirectoryWatchTest, EachDirectoryOfAPathThatComesIsTold) {

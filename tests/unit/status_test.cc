@@ -190,6 +190,22 @@ TEST_F(StatusTest, EveryReasonHasAKnownCode) {
   }
 }
 
+TEST_F(StatusTest, ARefusedConfigurationIsToldUntilOneIsTaken) {
+  EXPECT_EQ(string_at(status(), "/configuration/last_result"), "none");
+  EXPECT_EQ(codes(), Codes{});
+  telemetry.configuration.last_reload_unix_ns = clock.unix_ns();
+  telemetry.configuration.refused = 1;
+  telemetry.configuration.last_error.set("a.yaml:3:5: unknown key");
+  EXPECT_EQ(string_at(status(), "/configuration/last_result"), "refused");
+  EXPECT_EQ(string_at(status(), "/configuration/last_error"), "a.yaml:3:5: unknown key");
+  EXPECT_EQ(string_at(status(), "/reasons/0/code"), "configuration_refused");
+  EXPECT_EQ(string_at(status(), "/reasons/0/detail"), "a.yaml:3:5: unknown key");
+  telemetry.configuration.taken = 1;
+  telemetry.configuration.last_error.set("");
+  EXPECT_EQ(string_at(status(), "/configuration/last_result"), "taken");
+  EXPECT_EQ(string_at(status(), "/health"), "ok");
+}
+
 TEST_F(StatusTest, HostileNamesAndErrorsStayOneValidDocument) {
   const std::string name = "otlp_http/\"},{\\\n\x01\xFF";
   ExporterStats& exporter = add_exporter(name);

@@ -203,7 +203,9 @@ TEST(ConfigExporterGrpcTest, FaultsAreNamed) {
                    "headers::x: the value of a gRPC header must be printable ASCII");
   expect_key_fault("auth: {authenticator: x}", "6:27",
                    "auth::authenticator: references authenticator \"x\" which is not configured");
-  expect_key_fault("middlewares: [x]", "6:18", "middlewares: is not supported in this version");
+  expect_key_fault("middlewares: [x]", "6:18",
+                   "middlewares: is not supported in this version: there are no extensions that "
+                   "are middlewares");
   expect_key_fault("tls: {min_version: \"1.3\"}", "6:24",
                    "tls::min_version: \"1.3\" is not supported: the gRPC library takes 1.2 as well "
                    "(otlp_http can be held to 1.3)");

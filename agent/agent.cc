@@ -27,6 +27,12 @@ Agent::Agent(Config config)
   telemetry_.budget = &budget_;
   telemetry_.buffer_directory = config_.buffer.directory;
   telemetry_.resource = own_resource(config_.telemetry.resource);
+  telemetry_.pipelines = config_.pipelines;
+  if (!config_.telemetry.traces.processors.empty()) {
+    tracer_ = std::make_unique<Tracer>(config_.telemetry.traces, telemetry_.resource,
+                                       telemetry_.own_dropped[index_of(Signal::traces)]);
+    telemetry_.tracer = tracer_.get();
+  }
 }
 
 Agent::~Agent() { stop(); }
@@ -195,6 +201,8 @@ void Agent::stop() {
   // While the upstream takes data, what is here goes out: nothing is cut off and sent twice.
   let_drains_finish();
   flows_.stop();
+  telemetry_.tracer = nullptr;
+  tracer_.reset();
   upkeep_.stop();
   // The ports show the counters until the end, but not longer than the logs live.
   if (health_ != nullptr) health_->stop();

@@ -19,6 +19,7 @@
 #include "agent/health.h"
 #include "agent/own_telemetry.h"
 #include "agent/receivers.h"
+#include "agent/tracer.h"
 #include "agent/upkeep.h"
 #include "buffer/log.h"
 #include "buffer/result.h"
@@ -83,6 +84,7 @@ class Agent {
   std::unique_ptr<File> lock_;
   Logs logs_;
   Telemetry telemetry_;
+  std::unique_ptr<Tracer> tracer_;  // none: nothing is traced
   Upkeep upkeep_;
   Flows flows_{telemetry_};
   ForwardRoutes forwards_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "agent/agent.h"
+#include "agent/log_settings.h"
 #include "agent/logging.h"
 #include "agent/own_resource.h"
 #include "agent/routes.h"
@@ -56,6 +57,10 @@ Status Agent::reload(Config next) {
   budget_.set_limit(config_.in_flight_bytes_max);
   configure_logging(config_.telemetry.log_level,
                     config_.telemetry.log_encoding == TelemetryConfig::Encoding::json);
+  {
+    std::lock_guard lock(telemetry_.mutex);
+    telemetry_.pipelines = config_.pipelines;
+  }
   take_up_logs(reload);
   flows_.start_missing(config_, reload.next_logs);
   receivers_.apply(std::move(reload.receivers), kReceiverGrace);
@@ -88,6 +93,12 @@ Status Agent::prepare(const Config& next, Reload& reload) {
         EINVAL,
         "an exporter without a queue, and pipelines beside it, cannot change while the agent "
         "runs: restart it"};
+  }
+  const bool traces = !(next.telemetry.traces == config_.telemetry.traces);
+  if (traces || (tracer_ != nullptr && !(next.telemetry.resource == config_.telemetry.resource))) {
+    return Error{EINVAL,
+                 "service::telemetry::traces, and the resource of spans, cannot change while the "
+                 "agent runs: restart it"};
   }
   for (const Signal signal : kSignals) {
     const std::size_t index = index_of(signal);
@@ -213,6 +224,9 @@ void Agent::change_ports(const Config& before, Reload& reload) {
   {
     std::lock_guard lock(telemetry_.mutex);
     telemetry_.resource = own_resource(config_.telemetry.resource);
+  }
+  if (const Status opened = holdfast::open_log(config_.telemetry, telemetry_.resource); !opened) {
+    log(LogLevel::error, "the log goes where it went", {{"error", opened.error().message}});
   }
   own_telemetry_ = std::make_unique<OwnTelemetry>(config_.telemetry, telemetry_);
 }

@@ -24,6 +24,12 @@ constexpr std::uint64_t kRefusedBytesInARowMax = 4ULL << 20;
 
 void set_state(ExporterSignalStats& stats, UpstreamState state) {
   stats.state.store(static_cast<std::uint8_t>(state), std::memory_order_relaxed);
+  const bool failing = state == UpstreamState::retrying || state == UpstreamState::holding;
+  if (!failing) {
+    stats.failing_since_unix_ns.store(0, std::memory_order_relaxed);
+  } else if (stats.failing_since_unix_ns.load(std::memory_order_relaxed) == 0) {
+    stats.failing_since_unix_ns.store(system_clock().unix_ns(), std::memory_order_relaxed);
+  }
 }
 
 void add(Counter& counter, std::uint64_t amount) {

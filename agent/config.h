@@ -146,6 +146,26 @@ struct PipelineConfig {
   bool operator==(const PipelineConfig&) const = default;
 };
 
+/// Which errors of a component make it unhealthy.
+struct ComponentHealthConfig {
+  bool include_permanent = false;
+  bool include_recoverable = false;  // once they last longer than `recovery`
+  milliseconds recovery{0};
+
+  bool operator==(const ComponentHealthConfig&) const = default;
+};
+
+/// The Collector's health check, version 2.
+struct HealthV2Config {
+  std::string extension;  // "healthcheckv2/edge"
+  bool status_enabled = true;
+  std::string status_path = "/status";
+  bool verbose = false;  // for every request, not only where the query says so
+  std::optional<ComponentHealthConfig> component_health;
+
+  bool operator==(const HealthV2Config&) const = default;
+};
+
 struct HealthConfig : HttpServerConfig {
   HealthConfig() {
     endpoint = "localhost:13133";
@@ -155,6 +175,7 @@ struct HealthConfig : HttpServerConfig {
   std::string path = "/";
   std::optional<std::string> body_healthy;
   std::optional<std::string> body_unhealthy;
+  std::optional<HealthV2Config> v2;  // then without the three above
 
   bool operator==(const HealthConfig&) const = default;
 };

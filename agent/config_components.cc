@@ -127,6 +127,7 @@ std::string components_yaml() {
         {"disk_buffer", "Beta", false},
         {"file_storage", "Beta", false},
         {"health_check", "Beta", false},
+        {"healthcheckv2", "Beta", false},
         {"pprof", "Accepted without effect", false},
         {"zpages", "Accepted without effect", false}}}};
   std::string out =

@@ -26,6 +26,58 @@ Reader health_path(std::string& out) {
   };
 }
 
+Reader component_health(std::optional<ComponentHealthConfig>& out) {
+  return [&out](const Value& value) {
+    if (value.is_null()) return;
+    ComponentHealthConfig config;
+    read_section(value, {
+                            {"include_permanent_errors", boolean(config.include_permanent)},
+                            {"include_recoverable_errors", boolean(config.include_recoverable)},
+                            {"recovery_duration", duration(config.recovery, milliseconds(0))},
+                        });
+    out = config;
+  };
+}
+
+/// The path of a page of version 2, if it is switched on.
+Reader v2_path(std::string& out) {
+  return [&out](const Value& value) {
+    text(out)(value);
+    if (!out.starts_with('/')) {
+      value.fail(fmt::format("{} is not a path", quoted(out)), "a path starts with /");
+    } else if (out == "/metrics" || out == "/holdfast/status") {
+      value.fail(fmt::format("{} is in use for the agent's own pages", quoted(out)));
+    }
+  };
+}
+
+/// `http` of version 2: a server with its two pages.
+Reader health_v2_http(HealthConfig& health) {
+  return [&health](const Value& value) {
+    Keys keys = http_server_keys(value, health);
+    HealthV2Config& v2 = *health.v2;
+    const auto secrets = "it would show secrets; `holdfast print-config` shows the rest";
+    keys.push_back({"status", section({
+                                  {"enabled", boolean(v2.status_enabled)},
+                                  {"path", v2_path(v2.status_path)},
+                                  {"verbose", boolean(v2.verbose)},
+                                  {"include_attributes", accepted()},  // there are none
+                              })});
+    keys.push_back({"config", section({
+                                  {"enabled", refused_unless_off(secrets)},
+                                  {"path", accepted()},
+                              })});
+    for (const char* name : {"max_request_body_size", "compression_algorithms"}) {
+      keys.push_back({name, no_effect("what is asked for has no body")});
+    }
+    for (const char* name : {"auth", "cors"}) {
+      keys.push_back(
+          {name, refused_unless_off("the page has no secrets; localhost keeps strangers out")});
+    }
+    read_section(value, keys);
+  };
+}
+
 void read_health_check(const Value& value, DeclaredExtension& extension) {
   HealthConfig health;
   Keys keys = http_server_keys(value, health);
@@ -50,10 +102,21 @@ void read_health_check(const Value& value, DeclaredExtension& extension) {
        }) {
     keys.push_back(std::move(key));
   }
-  for (const char* name : {"use_v2", "http", "grpc", "component_health"}) {
-    keys.push_back({name, refused_unless_off("/status and /metrics are served on the same port")});
-  }
+  bool use_v2 = false;
+  HealthConfig v2;
+  v2.v2 = HealthV2Config{.extension = extension.id.id};
+  keys.push_back({"use_v2", boolean(use_v2)});
+  keys.push_back({"http", health_v2_http(v2)});
+  keys.push_back({"grpc", refused("supported: http")});
+  keys.push_back({"component_health", component_health(v2.v2->component_health)});
   read_section(value, keys);
+  const Member* http = value.node.find("http");
+  if (use_v2 && http == nullptr) value.fail("use_v2 needs a protocol", "as in http: {}");
+  if (use_v2 && http != nullptr) {
+    extension.listener = {v2.endpoint, join_key(value.key, "http"), http->value.place};
+    extension.health = std::move(v2);
+    return;
+  }
   const Member* member = value.node.find("endpoint");
   extension.listener = {health.endpoint, value.key,
                         member != nullptr ? member->value.place : extension.id.place};
@@ -106,6 +169,7 @@ void read_extensions(const Value& section, Declared& declared) {
   const auto nothing = [](const Value&, DeclaredExtension&) {};
   declared.extension_ids = read_components(section, "extension",
                                            {{"health_check", with(read_health_check)},
+                                            {"healthcheckv2", with(read_health_check)},
                                             {"file_storage", with(read_file_storage)},
                                             {"disk_buffer", with(disk_buffer)},
                                             {"basicauth", with(read_basic_auth)},

@@ -22,7 +22,7 @@ bool is_secret_key(std::string_view key) {
   constexpr std::array kWords{"password", "passwd",  "token",  "secret",       "credential",
                               "api_key",  "apikey",  "_pem",   "htpasswd",     "private_key",
                               "bearer",   "api-key", "cookie", "authorization"};
-  return lower == "headers" || lower == "response_headers" ||
+  return lower == "headers" || lower == "headers_list" || lower == "response_headers" ||
          std::any_of(kWords.begin(), kWords.end(),
                      [&](const char* word) { return lower.find(word) != std::string::npos; });
 }

@@ -9,12 +9,28 @@ namespace holdfast {
 
 namespace {
 
-Reader output(std::string_view what) {
-  return [what](const Value& value) {
-    std::vector<std::string> paths;
-    strings(paths)(value);
-    for (const std::string& path : paths) {
-      if (path != "stderr") value.warn(fmt::format("has no effect: {} to stderr", what));
+Reader sampling(TelemetryConfig& telemetry) {
+  return [&telemetry](const Value& value) {
+    if (value.is_null()) return;
+    LogSampling sampling;
+    const Limits positive{1, 1'000'000'000};
+    read_section(value, {
+                            {"enabled", boolean(telemetry.log_sampled)},
+                            {"tick", duration(sampling.tick, milliseconds(1))},
+                            {"initial", integer(sampling.initial, positive)},
+                            {"thereafter", integer(sampling.thereafter, {0, positive.max})},
+                        });
+    telemetry.log_sampling = sampling;
+  };
+}
+
+Reader initial_fields(Attributes& out) {
+  return [&out](const Value& value) {
+    if (value.is_null()) return;
+    if (value.node.kind != Node::Kind::map) return value.fail("must be a map");
+    for (const Member& member : value.node.members) {
+      const Value field{member.value, join_key(value.key, member.key), value.findings};
+      if (const auto content = attribute_value(field, "")) out.push_back({member.key, *content});
     }
   };
 }
@@ -30,19 +46,23 @@ Keys log_keys(TelemetryConfig& telemetry) {
     telemetry.log_encoding =
         i == 0 ? TelemetryConfig::Encoding::console : TelemetryConfig::Encoding::json;
   };
-  const auto always = "messages that repeat are thinned, whatever is set";
+  const Reader without_resource = [&telemetry](const Value& value) {
+    bool without = false;
+    boolean(without)(value);
+    telemetry.log_resource = !without;
+  };
   return {
       {"level", choice(levels, level)},
       {"encoding", choice({"console", "json"}, encoding)},
       {"development", accepted()},
       {"disable_caller", accepted()},
       {"disable_stacktrace", accepted()},
-      {"disable_zap_resource", accepted()},
-      {"sampling", no_effect_section(always, {"enabled", "tick", "initial", "thereafter"})},
-      {"output_paths", output("the log goes")},
-      {"error_output_paths", output("errors of the log go")},
-      {"initial_fields", refused_unless_off("lines have the fields of their message")},
-      {"processors", refused_unless_off("the log goes to stderr")},
+      {"disable_zap_resource", without_resource},
+      {"sampling", sampling(telemetry)},
+      {"output_paths", strings(telemetry.log_outputs)},
+      {"error_output_paths", accepted()},  // what cannot be written there goes nowhere
+      {"initial_fields", initial_fields(telemetry.log_fields)},
+      {"processors", own_processors(telemetry.log_processors, Signal::logs)},
   };
 }
 
@@ -53,15 +73,13 @@ void read_telemetry(const Value& section_value, Service& service) {
   const Node none{.place = section_value.node.place};
   const Reader metrics = [&](const Value& value) { read_own_metrics(value, service); };
   const Reader resource = [&](const Value& value) { read_own_resource(value, telemetry.resource); };
-  const auto traces = "the agent does not trace itself";
-  read_section(section_value,
-               {
-                   {"logs", section(log_keys(telemetry))},
-                   {"metrics", metrics},
-                   {"traces", no_effect_section(traces, {"level", "propagators", "processors",
-                                                         "sampler", "limits"})},
-                   {"resource", resource},
-               });
+  const Reader traces = [&](const Value& value) { read_own_traces(value, telemetry.traces); };
+  read_section(section_value, {
+                                  {"logs", section(log_keys(telemetry))},
+                                  {"metrics", metrics},
+                                  {"traces", traces},
+                                  {"resource", resource},
+                              });
   if (section_value.node.find("metrics") == nullptr) {
     read_own_metrics({none, join_key(section_value.key, "metrics"), section_value.findings},
                      service);

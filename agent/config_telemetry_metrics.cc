@@ -14,11 +14,14 @@ constexpr std::int64_t kPort = 8888;
 /// What `metrics:` asks for, before it is known whether there are to be any.
 struct Metrics {
   bool none = false;
+  bool detailed = false;
   bool readers_given = false;
   MetricsPullConfig standard;  // where no reader is named
   Listener standard_listener;
   std::vector<MetricsPullConfig> pull;
   std::vector<Listener> listeners;
+  std::vector<MetricsPushConfig> push;
+  std::vector<DroppedMetrics> dropped;
 };
 
 Reader name_filter(std::optional<NameFilter>& out) {
@@ -87,14 +90,71 @@ void read_prometheus(const Value& value, Metrics& metrics) {
   metrics.pull.push_back(std::move(config));
 }
 
+void read_periodic(const Value& value, Metrics& metrics) {
+  MetricsPushConfig config;
+  milliseconds timeout{0};  // of a push; the exporter's own, if that is shorter
+  std::optional<OwnExporterConfig> exporter;
+  read_section(value, {
+                          {"interval", milliseconds_number(config.interval)},
+                          {"timeout", milliseconds_number(timeout)},
+                          {"exporter", own_exporter(exporter, Signal::metrics)},
+                      });
+  if (config.interval.count() == 0) value.fail_at("interval", "must not be zero");
+  if (!exporter) return value.fail_at("exporter", "names none", "there is: otlp");
+  for (milliseconds* own : {&exporter->http.timeout, &exporter->grpc.timeout}) {
+    if (timeout.count() > 0 && (own->count() == 0 || timeout < *own)) *own = timeout;
+  }
+  config.exporter = std::move(*exporter);
+  metrics.push.push_back(std::move(config));
+}
+
+/// Views that drop; what others would change is named nowhere here.
+void read_view(const Value& item, Metrics& metrics) {
+  DroppedMetrics dropped;
+  bool drops = false;
+  const Reader drop = [&drops](const Value&) { drops = true; };
+  const auto alone = "a view can drop metrics, and nothing else";
+  read_section(item, {
+                         {"selector", section({
+                                          {"instrument_name", text(dropped.name)},
+                                          {"meter_name", text(dropped.scope)},
+                                          {"instrument_type", refused(alone)},
+                                          {"unit", refused(alone)},
+                                          {"meter_version", refused(alone)},
+                                          {"meter_schema_url", refused(alone)},
+                                      })},
+                         {"stream", section({
+                                        {"aggregation", section({{"drop", drop}})},
+                                        {"name", refused(alone)},
+                                        {"description", refused(alone)},
+                                        {"attribute_keys", refused(alone)},
+                                    })},
+                     });
+  if (dropped.name.empty() && dropped.scope.empty()) {
+    return item.fail_at("selector", "selects nothing", "by instrument_name or meter_name");
+  }
+  if (drops) metrics.dropped.push_back(std::move(dropped));
+}
+
+Reader views(Metrics& metrics) {
+  return [&metrics](const Value& value) {
+    if (value.is_null()) return;
+    if (value.node.kind != Node::Kind::sequence) return value.fail("must be a list");
+    for (std::size_t i = 0; i < value.node.items.size(); ++i) {
+      read_view({value.node.items[i], fmt::format("{}[{}]", value.key, i), value.findings},
+                metrics);
+    }
+  };
+}
+
 void read_reader(const Value& item, Metrics& metrics) {
   const Reader prometheus = [&](const Value& value) { read_prometheus(value, metrics); };
   read_section(item, {
                          {"pull", section({{"exporter", section({{"prometheus", prometheus}})}})},
-                         {"periodic", refused("supported: pull")},
+                         {"periodic", [&](const Value& value) { read_periodic(value, metrics); }},
                      });
   if (item.node.members.empty() && item.node.kind != Node::Kind::scalar) {
-    item.fail("names no reader", "there is: pull");
+    item.fail("names no reader", "there is: pull, periodic");
   }
 }
 
@@ -124,17 +184,26 @@ void read_own_metrics(const Value& value, Service& service) {
   };
   read_section(value, {
                           {"level", choice({"none", "basic", "normal", "detailed"},
-                                           [&](std::size_t i) { metrics.none = i == 0; })},
+                                           [&](std::size_t i) {
+                                             metrics.none = i == 0;
+                                             metrics.detailed = i == 3;
+                                           })},
                           {"address", address},
                           {"readers", readers(metrics)},
-                          {"views", refused_unless_off("every metric is there as it is")},
+                          {"views", views(metrics)},
                       });
+  if (!metrics.dropped.empty() && !metrics.detailed) {
+    value.fail_at("views", "can only be set when level is detailed");
+  }
   if (metrics.none) return;
   if (!metrics.readers_given) {
     metrics.standard_listener.endpoint = metrics.standard.endpoint;
     metrics.listeners.push_back(metrics.standard_listener);
     metrics.pull.push_back(metrics.standard);
   }
+  for (MetricsPullConfig& pull : metrics.pull) pull.dropped = metrics.dropped;
+  for (MetricsPushConfig& push : metrics.push) push.dropped = metrics.dropped;
+  service.telemetry.metrics_push = std::move(metrics.push);
   service.metrics_listeners = std::move(metrics.listeners);
   service.telemetry.metrics_pull = std::move(metrics.pull);
 }

@@ -22,7 +22,41 @@ AttributeValue typed(const Node& node) {
   return node.whole.value_or(node.text);
 }
 
-std::optional<AttributeValue> value_of(const Value& value, std::string_view type) {
+void read_attribute(const Value& item, ResourceConfig& resource) {
+  Attribute attribute;
+  std::string type;
+  const auto take = [&](std::size_t i) { type = kTypes[i]; };
+  read_section(item, {
+                         {"name", text(attribute.name)},
+                         {"type", choice({kTypes.begin(), kTypes.end()}, take)},
+                         {"value", accepted()},
+                     });
+  if (attribute.name.empty()) return item.fail_at("name", "must be set");
+  const Member* content = item.node.find("value");
+  if (content == nullptr) return item.fail("has no value");
+  const auto value =
+      attribute_value({content->value, join_key(item.key, "value"), item.findings}, type);
+  if (!value) return;
+  attribute.value = *value;
+  resource.attributes.push_back(std::move(attribute));
+}
+
+Reader attributes(ResourceConfig& resource) {
+  return [&resource](const Value& value) {
+    if (value.is_null()) return;
+    if (value.node.kind != Node::Kind::sequence) {
+      return value.fail("must be a list", "as in [{name: service.name, value: edge}]");
+    }
+    for (std::size_t i = 0; i < value.node.items.size(); ++i) {
+      read_attribute({value.node.items[i], fmt::format("{}[{}]", value.key, i), value.findings},
+                     resource);
+    }
+  };
+}
+
+}  // namespace
+
+std::optional<AttributeValue> attribute_value(const Value& value, std::string_view type) {
   if (value.is_null() || value.node.kind != Node::Kind::scalar) {
     value.fail("must be a string, a number, true or false");
     return std::nullopt;
@@ -43,39 +77,6 @@ std::optional<AttributeValue> value_of(const Value& value, std::string_view type
   if (!out) value.fail(fmt::format("{} is no {}", quoted(text), type));
   return out;
 }
-
-void read_attribute(const Value& item, ResourceConfig& resource) {
-  Attribute attribute;
-  std::string type;
-  const auto take = [&](std::size_t i) { type = kTypes[i]; };
-  read_section(item, {
-                         {"name", text(attribute.name)},
-                         {"type", choice({kTypes.begin(), kTypes.end()}, take)},
-                         {"value", accepted()},
-                     });
-  if (attribute.name.empty()) return item.fail_at("name", "must be set");
-  const Member* content = item.node.find("value");
-  if (content == nullptr) return item.fail("has no value");
-  const auto value = value_of({content->value, join_key(item.key, "value"), item.findings}, type);
-  if (!value) return;
-  attribute.value = *value;
-  resource.attributes.push_back(std::move(attribute));
-}
-
-Reader attributes(ResourceConfig& resource) {
-  return [&resource](const Value& value) {
-    if (value.is_null()) return;
-    if (value.node.kind != Node::Kind::sequence) {
-      return value.fail("must be a list", "as in [{name: service.name, value: edge}]");
-    }
-    for (std::size_t i = 0; i < value.node.items.size(); ++i) {
-      read_attribute({value.node.items[i], fmt::format("{}[{}]", value.key, i), value.findings},
-                     resource);
-    }
-  };
-}
-
-}  // namespace
 
 void read_own_resource(const Value& value, ResourceConfig& resource) {
   if (value.is_null()) return;

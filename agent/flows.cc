@@ -7,6 +7,7 @@
 
 #include "agent/exporter_factory.h"
 #include "agent/routes.h"
+#include "agent/tracer.h"
 
 namespace holdfast {
 namespace {
@@ -104,10 +105,13 @@ void Flows::start_missing(const Config& next, const SignalLogs& logs) {
     auto& breaker = breakers_[exporter.name];
     if (breaker == nullptr) breaker = std::make_unique<Breaker>();
     DrainOptions options{config.signal, exporter.name, config.batch, exporter.retry};
+    auto made = make_exporter(exporter, config.signal, &of_exporter);
+    if (telemetry_.tracer != nullptr) {
+      made = make_traced_exporter(std::move(made), exporter.name, *telemetry_.tracer);
+    }
     flows_.push_back(
         {config, std::make_unique<Drain>(std::move(options), logs[index]->reader(exporter.name),
-                                         make_exporter(exporter, config.signal, &of_exporter),
-                                         *breaker, stats)});
+                                         std::move(made), *breaker, stats)});
   }
 }
 

@@ -18,6 +18,7 @@
 
 #include "agent/forwarder.h"
 #include "agent/ingest.h"
+#include "agent/tracer.h"
 #include "proto/signal.h"
 
 namespace holdfast {
@@ -40,6 +41,7 @@ struct GrpcCall {
   Signal signal = Signal::traces;
   State state = State::armed;
   bool given_up = false;
+  std::optional<OpenSpan> span;
   Event operation{*this, false};
   Event end{*this, true};
   bool has_end = false;                     // its event comes, once the call has begun
@@ -49,6 +51,14 @@ struct GrpcCall {
   std::uint32_t forwarded_items = 0;
   ForwardAnswer forwarded;  // under the mutex
   grpc::Alarm alarm;        // rings when it is there
+
+  /// What the client sent by that name, "" if nothing.
+  std::string_view metadata(const std::string& name) const {
+    const auto& sent = context.client_metadata();
+    const auto found = sent.find(name);
+    if (found == sent.end()) return "";
+    return {found->second.data(), found->second.size()};
+  }
 
   /// Nothing: the client waits for ever.
   std::optional<std::chrono::steady_clock::time_point> deadline() const {

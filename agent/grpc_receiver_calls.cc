@@ -20,6 +20,7 @@
 #include "agent/grpc_receiver_calls_impl.h"
 #include "agent/logging.h"
 #include "agent/rpc_status.h"
+#include "agent/tracer.h"
 
 namespace holdfast {
 namespace {
@@ -191,10 +192,7 @@ void Calls::on_matched(Call& call) {
 
 std::optional<std::string> Calls::refuse_stranger(const Call& call) {
   if (authenticator_ == nullptr) return std::nullopt;
-  const auto& metadata = call.context.client_metadata();
-  const auto found = metadata.find(authenticator_->metadata_key());
-  const auto value = found == metadata.end() ? grpc::string_ref() : found->second;
-  auto reason = authenticator_->refuse({value.data(), value.size()});
+  auto reason = authenticator_->refuse(call.metadata(authenticator_->metadata_key()));
   if (reason) log(LogLevel::warn, "request refused", {{"transport", "grpc"}, {"reason", *reason}});
   return reason;
 }
@@ -214,6 +212,7 @@ void Calls::on_message(Call& call) {
   }
   call.budget_bytes = wire_bytes;
   call.state = Call::State::waiting;
+  if (stats_.tracer != nullptr) call.span = stats_.tracer->start(call.metadata("traceparent"));
   const std::optional<std::string_view> sent = contiguous(call.message);
   const PlainBody body = sent ? plain_body(*sent, message_bytes_max_, inflated_)
                               : PlainBody{kRpcInternal, "the message cannot be read", {}};
@@ -322,12 +321,14 @@ void Calls::answer_forwarded(Call& call) {
 }
 
 void Calls::succeed(Call& call, const grpc::ByteBuffer& response) {
+  end_request_span(stats_, call.signal, call.span, "");
   call.state = Call::State::finishing;
   call.stream.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK, &call.operation);
 }
 
 void Calls::finish(Call& call, int code, const std::string& message,
                    std::optional<std::chrono::seconds> retry) {
+  end_request_span(stats_, call.signal, call.span, message);
   call.state = Call::State::finishing;
   const std::string details = retry ? encode_rpc_status(code, message, retry) : "";
   call.stream.Finish(grpc::Status(static_cast<grpc::StatusCode>(code), message, details),

@@ -1,9 +1,12 @@
 #include "agent/health.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
+#include "agent/health_v2.h"
 #include "agent/json_writer.h"
+#include "agent/metrics_prometheus.h"
 #include "agent/time_text.h"
 
 namespace holdfast {
@@ -15,6 +18,8 @@ constexpr std::size_t kConnectionsMax = 32;
 constexpr std::chrono::milliseconds kStopGrace{200};
 
 constexpr std::string_view kStatusPath = "/status";
+// Where that one is the Collector's: version 2 has it there by default.
+constexpr std::string_view kStatusPathBesideV2 = "/holdfast/status";
 constexpr std::string_view kMetricsPath = "/metrics";
 
 HttpServerOptions options_for(const HttpServerConfig& config) {
@@ -52,10 +57,12 @@ std::unique_ptr<HttpResponse> not_found() {
   return std::make_unique<HttpResponse>(text_response(404, "404 page not found\n"));
 }
 
-HttpResponse metrics_response(const Telemetry& telemetry, const PrometheusStyle& style) {
+HttpResponse metrics_response(const Telemetry& telemetry, const MetricsPullConfig& config) {
+  MetricFamilies families = collect_metrics(telemetry);
+  families.drop(config.dropped);
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = render_metrics(telemetry, style);
+  response.body = prometheus_text(families.families(), config.style, telemetry.resource);
   return response;
 }
 
@@ -97,9 +104,14 @@ bool is_health_path(std::string_view path, const HealthConfig& config) {
 }
 
 /// What a path of the health port stands for. The default path takes all that is not our own page.
-enum class Page : std::uint8_t { health, status, metrics, none };
+enum class Page : std::uint8_t { health, components, status, metrics, none };
 Page page_of(const HttpRequest& head, const HealthConfig& config) {
   const std::string_view path = head.path();
+  if (config.v2) {
+    if (config.v2->status_enabled && path == config.v2->status_path) return Page::components;
+    if (path == kStatusPathBesideV2) return Page::status;
+    return path == kMetricsPath ? Page::metrics : Page::none;
+  }
   if (path == kStatusPath) return Page::status;
   if (path == kMetricsPath) return Page::metrics;
   return is_health_path(path, config) ? Page::health : Page::none;
@@ -109,6 +121,7 @@ Page page_of(const HttpRequest& head, const HealthConfig& config) {
 std::unique_ptr<HttpResponse> refusal_of(const HttpRequest& head, const HealthConfig& config) {
   switch (page_of(head, config)) {
     case Page::health:
+    case Page::components:
       return nullptr;
     case Page::status:
     case Page::metrics:
@@ -122,6 +135,12 @@ std::unique_ptr<HttpResponse> refusal_of(const HttpRequest& head, const HealthCo
 HttpResponse page(const HttpRequest& request, const HealthConfig& config,
                   const Telemetry& telemetry) {
   switch (page_of(request, config)) {
+    case Page::components: {
+      const std::string& target = request.target;
+      const std::size_t query = std::min(target.find('?'), target.size() - 1) + 1;
+      return component_status_response(*config.v2, std::string_view(target).substr(query),
+                                       telemetry);
+    }
     case Page::status:
       return status_response(telemetry);
     case Page::metrics:
@@ -183,8 +202,8 @@ Result<std::unique_ptr<HttpServer>> start_metrics_port(const MetricsPullConfig& 
   handlers.head = [](const HttpRequest& head) {
     return head.path() == kMetricsPath ? refuse_method(head) : not_found();
   };
-  handlers.handle = [&telemetry, style = config.style](const HttpRequest&, const HttpReply& reply) {
-    reply.send(metrics_response(telemetry, style));
+  handlers.handle = [&telemetry, config](const HttpRequest&, const HttpReply& reply) {
+    reply.send(metrics_response(telemetry, config));
   };
   HealthConfig server;  // its limits suit this port as well
   server.endpoint = config.endpoint;

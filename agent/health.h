@@ -30,6 +30,7 @@ struct Telemetry {
   std::vector<std::unique_ptr<ReceiverStats>> receivers;
   std::vector<std::unique_ptr<ExporterStats>> exporters;
   std::vector<std::unique_ptr<ImportDirectoryStats>> imports;
+  std::vector<PipelineConfig> pipelines;
   std::array<Log*, kSignalCount> logs{};                     // null: the signal has no pipeline
   std::array<std::uint64_t, kSignalCount> capacity_bytes{};  // max_folder_size
   const ByteBudget* budget = nullptr;
@@ -40,7 +41,9 @@ struct Telemetry {
   std::int64_t start_unix_ns = clock->unix_ns();      // for people
   std::int64_t start_steady_ns = clock->steady_ns();  // for the uptime: no NTP step moves it
   std::atomic<bool> ready{false};
-  Attributes resource;  // of all that the agent tells of itself
+  Attributes resource;                              // of all that the agent tells of itself
+  std::array<Counter, kSignalCount> own_dropped{};  // records of its own that went nowhere
+  Tracer* tracer = nullptr;                         // none: nothing is traced. Set at the start
   ConfigurationStats configuration;
 };
 

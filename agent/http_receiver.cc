@@ -17,6 +17,7 @@
 #include "agent/logging.h"
 #include "agent/otlp_json.h"
 #include "agent/rpc_status.h"
+#include "agent/tracer.h"
 
 namespace holdfast {
 namespace {
@@ -52,6 +53,7 @@ struct Asker {
   HttpReply reply;
   OtlpEncoding encoding;
   Headers headers;
+  std::optional<OpenSpan> span;
 };
 
 class Receiver final : public HttpReceiver {
@@ -330,6 +332,7 @@ void Receiver::forward(const Asker& asker, ForwardRequest request) {
   forwarding_.forward(
       std::move(request), asker.reply, [this, asker, signal, items](const ForwardAnswer& told) {
         const bool taken = told.code == kRpcOk;
+        end_request_span(stats_, signal, asker.span, taken ? "" : told.message);
         batch_.note_forwarded(signal, stats_.signals[index_of(signal)], items, taken);
         HttpResponse response =
             taken ? partial_answer(asker.encoding, signal, told.rejected_items, told.message)
@@ -345,18 +348,24 @@ void Receiver::handle(const HttpRequest& request, HttpReply reply) {
   const Signal signal = *found;
   ReceiverSignalStats& stats = stats_.signals[index_of(signal)];
   stats.wire_bytes.fetch_add(request.body.size(), std::memory_order_relaxed);
-  Asker asker{std::move(reply), encoding_of(request.header("Content-Type")), headers_for(request)};
+  Asker asker{
+      std::move(reply), encoding_of(request.header("Content-Type")), headers_for(request), {}};
+  if (stats_.tracer != nullptr) asker.span = stats_.tracer->start(request.header("traceparent"));
   std::string_view bytes = request.body;
   std::optional<HttpResponse> refused = decode(request, asker, stats, bytes);
   if (!refused && asker.encoding == OtlpEncoding::json) refused = read_json(signal, bytes, stats);
   if (refused) {
+    end_request_span(stats_, signal, asker.span, "HTTP " + std::to_string(refused->status));
     add_headers(*refused, asker.headers);
     asker.reply.send(*std::move(refused));
   } else {
     std::shared_ptr<const std::string> copy;  // for the upstream
     if (forwarding_.takes(signal)) copy = std::make_shared<const std::string>(bytes);
     batch_.accept(signal, bytes, stats, [this, asker, copy, signal](const IngestResult& result) {
-      if (copy == nullptr || result.items == 0) return answer(asker, result);
+      if (copy == nullptr || result.items == 0) {
+        end_request_span(stats_, signal, asker.span, result.message);
+        return answer(asker, result);
+      }
       forward(asker, {.signal = signal, .body = copy, .items = result.items});
     });
   }

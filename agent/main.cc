@@ -21,7 +21,9 @@
 #include "agent/command_line.h"
 #include "agent/config.h"
 #include "agent/config_reload.h"
+#include "agent/log_settings.h"
 #include "agent/logging.h"
+#include "agent/own_resource.h"
 #include "agent/sink.h"
 
 namespace holdfast {
@@ -101,6 +103,11 @@ int run(const CommandLine& line) {
   const std::vector<std::string> warnings = config.warnings;
   configure_logging(config.telemetry.log_level,
                     config.telemetry.log_encoding == TelemetryConfig::Encoding::json);
+  const TelemetryConfig& telemetry = config.telemetry;
+  if (Status opened = open_log(telemetry, own_resource(telemetry.resource)); !opened) {
+    log(LogLevel::error, "holdfast cannot start", {{"error", opened.error().message}});
+    return kExitFailure;
+  }
   for (const std::string& warning : warnings) {
     log(LogLevel::warn, "configuration", {{"warning", warning}});
   }

@@ -286,6 +286,12 @@ void add_agent(const Telemetry& telemetry, const StatusSnapshot& snapshot,
     families.gauge({"holdfast_in_flight_bytes_max", "Request bytes above which more are refused."});
     families.sample({}, std::uint64_t{telemetry.budget->limit()});
   }
+  families.counter({"holdfast_own_telemetry_dropped_total",
+                    "Spans and log records of the agent's own that were not delivered."});
+  for (const Signal signal : {Signal::traces, Signal::logs}) {
+    families.sample({{"signal", name_of(signal)}},
+                    std::uint64_t{telemetry.own_dropped[index_of(signal)]});
+  }
   families.gauge({"holdfast_ready", "1 while the agent takes requests."});
   families.sample({}, std::uint64_t{telemetry.ready.load(std::memory_order_relaxed)});
   families.gauge({"holdfast_degraded", "1 for each reason why the agent is not well."});

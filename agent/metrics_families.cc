@@ -1,5 +1,9 @@
 #include "agent/metrics_families.h"
 
+#include <fnmatch.h>
+
+#include <algorithm>
+
 namespace holdfast {
 
 void MetricFamilies::drop_empty() {
@@ -19,6 +23,17 @@ void MetricFamilies::add(const MetricLabels& labels, std::variant<std::uint64_t,
   MetricSample& sample = families_.back().samples.emplace_back();
   sample.labels.assign(labels.begin(), labels.end());
   sample.value = value;
+}
+
+void MetricFamilies::drop(const std::vector<DroppedMetrics>& views) {
+  const auto matches = [](const std::string& pattern, std::string_view text) {
+    return pattern.empty() || ::fnmatch(pattern.c_str(), std::string(text).c_str(), 0) == 0;
+  };
+  std::erase_if(families_, [&](const MetricFamily& family) {
+    return std::any_of(views.begin(), views.end(), [&](const DroppedMetrics& view) {
+      return matches(view.name, family.name) && matches(view.scope, family.scope);
+    });
+  });
 }
 
 const std::vector<MetricFamily>& MetricFamilies::families() {

@@ -11,6 +11,8 @@
 #include <variant>
 #include <vector>
 
+#include "agent/telemetry_config.h"
+
 namespace holdfast {
 
 using MetricLabels = std::vector<std::pair<std::string_view, std::string_view>>;
@@ -46,6 +48,9 @@ class MetricFamilies {
 
   void sample(const MetricLabels& labels, double value) { add(labels, value); }
   void sample(const MetricLabels& labels, std::uint64_t value) { add(labels, value); }
+
+  /// Takes out what is not to be seen.
+  void drop(const std::vector<DroppedMetrics>& views);
 
   /// Ends the last family.
   const std::vector<MetricFamily>& families();

@@ -1,5 +1,7 @@
 #include "agent/own_telemetry.h"
 
+#include <chrono>
+
 #include "agent/logging.h"
 
 namespace holdfast {
@@ -9,7 +11,9 @@ constexpr std::chrono::milliseconds kPortGrace{100};
 
 }  // namespace
 
-OwnTelemetry::OwnTelemetry(const TelemetryConfig& config, const Telemetry& telemetry) {
+OwnTelemetry::OwnTelemetry(const TelemetryConfig& config, Telemetry& telemetry)
+    : log_(config.log_processors, telemetry.resource,
+           telemetry.own_dropped[index_of(Signal::logs)]) {
   for (const MetricsPullConfig& pull : config.metrics_pull) {
     auto started = start_metrics_port(pull, telemetry);
     if (!started) {
@@ -18,6 +22,9 @@ OwnTelemetry::OwnTelemetry(const TelemetryConfig& config, const Telemetry& telem
       continue;
     }
     ports_.push_back(std::move(*started));
+  }
+  for (const MetricsPushConfig& push : config.metrics_push) {
+    pushes_.push_back(std::make_unique<OwnMetricsPush>(push, telemetry));
   }
 }
 

@@ -184,6 +184,7 @@ ReceiverStats& Receivers::stats_of(const std::string& receiver, std::string_view
   auto stats = std::make_unique<ReceiverStats>();
   stats->receiver = receiver;
   stats->transport = transport;
+  stats->tracer = telemetry_.tracer;
   std::lock_guard lock(telemetry_.mutex);
   return *telemetry_.receivers.emplace_back(std::move(stats));
 }

@@ -46,9 +46,12 @@ struct ReceiverSignalStats {
   Counter raw_bytes{0};     // after inflation
   Counter invalid_utf8{0};  // string fields
 };
+class Tracer;
+
 struct ReceiverStats {
-  std::string receiver;   // "otlp"
-  std::string transport;  // "grpc" or "http"
+  std::string receiver;      // "otlp"
+  std::string transport;     // "grpc" or "http"
+  Tracer* tracer = nullptr;  // of its requests; none: they are not traced
   std::array<ReceiverSignalStats, kSignalCount> signals;
 };
 
@@ -88,6 +91,7 @@ struct ExporterSignalStats {
   Counter in_flight{0};                // gauge: requests being sent, backing off included
   Counter body_bytes{0};               // sent, as coded
   std::atomic<std::uint8_t> state{0};  // UpstreamState
+  std::atomic<std::int64_t> failing_since_unix_ns{0};  // 0: it does not, or never sent
   std::atomic<std::int64_t> last_success_unix_ns{0};
   std::atomic<std::int64_t> retry_at_unix_ns{0};  // 0: none is waiting
   LastError last_error;

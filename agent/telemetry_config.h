@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "agent/attributes.h"
+#include "exporters/otlp_grpc.h"
+#include "exporters/otlp_http.h"
 
 namespace holdfast {
 
@@ -39,12 +41,66 @@ struct PrometheusStyle {
   bool operator==(const PrometheusStyle&) const = default;
 };
 
+/// A view that drops: metrics by name and scope, both with * and ?; "" is any.
+struct DroppedMetrics {
+  std::string name;
+  std::string scope;
+
+  bool operator==(const DroppedMetrics&) const = default;
+};
+
 /// A `pull` reader: a port with /metrics.
 struct MetricsPullConfig {
   std::string endpoint = "localhost:8888";
   PrometheusStyle style;
+  std::vector<DroppedMetrics> dropped;
 
   bool operator==(const MetricsPullConfig&) const = default;
+};
+
+/// An upstream for the agent's own telemetry: `exporter::otlp` of the declarative configuration.
+struct OwnExporterConfig {
+  bool over_grpc = false;
+  OtlpHttpOptions http;
+  OtlpGrpcOptions grpc;
+
+  bool operator==(const OwnExporterConfig&) const = default;
+};
+
+/// A `periodic` reader.
+struct MetricsPushConfig {
+  std::chrono::milliseconds interval{60'000};
+  OwnExporterConfig exporter;
+  std::vector<DroppedMetrics> dropped;
+
+  bool operator==(const MetricsPushConfig&) const = default;
+};
+
+/// A `batch` or `simple` processor of spans or log records.
+struct OwnRecordsConfig {
+  std::size_t queue_max = 2048;            // more are dropped
+  std::size_t batch_max = 512;             // of one request
+  std::chrono::milliseconds delay{5'000};  // how long a smaller batch waits for more
+  OwnExporterConfig exporter;
+
+  bool operator==(const OwnRecordsConfig&) const = default;
+};
+
+/// The share of traces that is taken, 0 to 1.
+struct SamplerConfig {
+  double root = 1;            // where no client sent a parent
+  double remote_sampled = 1;  // where it is sampled there
+  double remote_not_sampled = 0;
+
+  bool operator==(const SamplerConfig&) const = default;
+};
+
+struct OwnTracesConfig {
+  std::vector<OwnRecordsConfig> processors;  // none: there are no spans
+  SamplerConfig sampler;
+  bool trace_context = false;  // `traceparent` of a request is taken as the parent
+
+  bool operator==(const OwnTracesConfig&) const = default;
 };
 
 /// service::telemetry::resource, before the agent's own attributes join (own_resource.h).
@@ -55,11 +111,29 @@ struct ResourceConfig {
   bool operator==(const ResourceConfig&) const = default;
 };
 
+/// Which of many equal log lines are written: the first `initial` in each `tick`, and every
+/// `thereafter`-th of the others, if that is not 0.
+struct LogSampling {
+  std::chrono::milliseconds tick{10'000};
+  std::uint64_t initial = 10;
+  std::uint64_t thereafter = 100;
+
+  bool operator==(const LogSampling&) const = default;
+};
+
 struct TelemetryConfig {
   enum class Encoding : std::uint8_t { console, json };
   std::string log_level = "info";  // debug, info, warn, error
   Encoding log_encoding = Encoding::console;
-  std::vector<MetricsPullConfig> metrics_pull;  // none: no port
+  std::vector<std::string> log_outputs{"stderr"};  // "stdout", "stderr", or a file
+  Attributes log_fields;                           // initial_fields
+  bool log_resource = true;                        // as a member of JSON lines
+  bool log_sampled = true;                         // false: every line is written
+  std::optional<LogSampling> log_sampling;  // none: warnings and errors, as LogThinning has it
+  std::vector<OwnRecordsConfig> log_processors;
+  std::vector<MetricsPullConfig> metrics_pull;
+  std::vector<MetricsPushConfig> metrics_push;
+  OwnTracesConfig traces;
   ResourceConfig resource;
 
   bool operator==(const TelemetryConfig&) const = default;

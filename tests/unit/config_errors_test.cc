@@ -241,8 +241,8 @@ TEST(ConfigErrorsTest, UnsupportedComponentsSayWhatThereIs) {
        "(supported: otlp; a Collector before this agent can have it, and send here)"},
       {text + "extensions: {oidc: {}}\n",
        "yaml:4:14: extensions::oidc: extension \"oidc\" is not supported in this version "
-       "(supported: basicauth, bearertokenauth, disk_buffer, file_storage, health_check, pprof, "
-       "zpages; a Collector behind this agent can have it)"},
+       "(supported: basicauth, bearertokenauth, disk_buffer, file_storage, health_check, "
+       "healthcheckv2, pprof, zpages; a Collector behind this agent can have it)"},
       {text + "extensions: {\"9lives\": }\n",
        "yaml:4:14: extensions::9lives: \"9lives\" is not type or type/name (a type is letters, "
        "digits and underscores; a name has no spaces)"},
@@ -292,8 +292,8 @@ TEST(ConfigErrorsTest, ServiceFaultsAreNamed) {
        "yaml:6:29: service::telemetry::logs::level: \"loud\" is not one of debug, info, warn, "
        "error, DEBUG, INFO, WARN, ERROR, dpanic, panic, fatal"},
       {with(good + "  telemetry: {metrics: {readers: [{periodic: {}}]}}\n"),
-       "yaml:6:46: service::telemetry::metrics::readers[0]::periodic: is not supported in this "
-       "version: supported: pull"},
+       "yaml:6:46: service::telemetry::metrics::readers[0]::periodic::exporter: names none (there "
+       "is: otlp)"},
   });
 }
 

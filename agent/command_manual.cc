@@ -30,6 +30,13 @@ The agent cannot start: a port or the directory is taken. A command found damage
 .TP
 .B 2
 The command line or the configuration is wrong.
+.SH SIGNALS
+.TP
+.B SIGTERM, SIGINT
+The agent answers what is under way, sends what an upstream takes within two seconds, and ends.
+.TP
+.B SIGHUP
+The agent reads its configuration again. If that is wrong it goes on with what it has.
 .SH ENVIRONMENT
 .TP
 .B STATE_DIRECTORY

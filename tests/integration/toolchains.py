@@ -1,6 +1,7 @@
 """Builds, once, what the tests need of other languages; everything lands in build/ and is kept until its source changes."""
 
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -82,7 +83,7 @@ def go_program(name, package, module, version):
     """A program that others publish as a Go module: the path of its binary.
 
     Built as a dependency of an empty module, since `go install` refuses modules with replace directives; the versions of
-    all that it needs follow from `version` (minimal version selection), and Go's checksum database checks them.
+    all that it needs follow from `version` (minimal version selection), and its own go.sum checks them.
     """
     target = BUILD / "go" / name
     binary = target / name
@@ -92,6 +93,9 @@ def go_program(name, package, module, version):
 
     def make():
         shutil.copy(wanted, target / "go.mod")
+        # What its authors have written down of the modules it needs: the checksum database need not know them all.
+        published = json.loads(_go("mod", "download", "-json", f"{module}@{version}", cwd=target))
+        shutil.copyfile(pathlib.Path(published["Dir"]) / "go.sum", target / "go.sum")
         _go("build", "-trimpath", "-ldflags=-s -w", "-o", binary, package, cwd=target)
 
     _make_once(target, [wanted], make)

@@ -89,7 +89,7 @@ def found_in_jaeger(port, trace_id):
 def test_jaeger_has_every_span(exporter, jaeger, make_agent):
     grpc_port, http_port, query_port = jaeger
     endpoint = f"127.0.0.1:{grpc_port}" if exporter == "otlp_grpc" else f"http://127.0.0.1:{http_port}"
-    agent = make_agent(upstream_url=endpoint, config={
+    agent = make_agent(upstream_url=f"http://127.0.0.1:{http_port}", config={
         "exporters": {exporter: {"endpoint": endpoint, "tls": {"insecure": True}}},
         "service": {"pipelines": {"traces": {"exporters": [exporter]}}}}).start()
     sent = {}

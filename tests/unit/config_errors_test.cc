@@ -231,7 +231,8 @@ TEST(ConfigErrorsTest, UnsupportedComponentsSayWhatThereIs) {
       {with("receivers: {otlp: {protocols: {http: }}}\nexporters:\n  nop:\n  kafka: {topic: x}\n"),
        "yaml:5:3: exporters::kafka: exporter \"kafka\" is not supported in this version "
        "(supported: "
-       "debug, file, nop, otlp, otlp_grpc, otlp_http, otlphttp; a Collector behind this agent can have "
+       "debug, file, nop, otlp, otlp_grpc, otlp_http, otlphttp; a Collector behind this agent can "
+       "have "
        "it)"},
       {with("receivers: {otlp: {protocols: {http: }}}\nexporters:\n  nop:\n  otlp_htp:\n"),
        "yaml:5:3: exporters::otlp_htp: exporter \"otlp_htp\" is not supported in this version (did "

@@ -211,7 +211,8 @@ TEST_F(StatusTest, HostileNamesAndErrorsStayOneValidDocument) {
   ExporterStats& exporter = add_exporter(name);
   open_log(Signal::traces, {name});
   exporter.signals[0].state = static_cast<std::uint8_t>(UpstreamState::retrying);
-  exporter.signals[0].last_error.set(std::string("<html>\"\0\x7F\xED\xA0\x80 \xF0\x9F\x98\x80", 18));
+  exporter.signals[0].last_error.set(
+      std::string("<html>\"\0\x7F\xED\xA0\x80 \xF0\x9F\x98\x80", 18));
   const auto shown = status();
   EXPECT_EQ(string_at(shown, "/reasons/0/exporter"), "otlp_http/\"},{\\\n\x01\xEF\xBF\xBD");
   const std::string detail = string_at(shown, "/reasons/0/detail");

@@ -31,9 +31,8 @@ class CredentialsSource {
 
   CredentialsSource() = default;
   template <typename Ask>
-  requires(!std::is_same_v<std::remove_cvref_t<Ask>, CredentialsSource>)
-      CredentialsSource(Ask&& ask)
-      : ask_(std::forward<Ask>(ask)) {}
+  requires(!std::is_same_v<Ask, CredentialsSource>) CredentialsSource(Ask ask)
+      : ask_(std::move(ask)) {}
 
   explicit operator bool() const { return static_cast<bool>(ask_); }
   Header operator()() const { return ask_(); }
